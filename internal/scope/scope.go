@@ -1,0 +1,25 @@
+package scope
+
+import (
+	"slices"
+	"strings"
+)
+
+// Valid reports whether s is a scope-token: printable ASCII without space, quote
+// and backslash.
+func Valid(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
+		return c <= ' ' || c > '~' || c == '"' || c == '\\'
+	})
+}
+
+// Union returns each scope of the lists once, in the order of first appearance.
+func Union(lists ...[]string) []string {
+	var all []string
+	for _, one := range slices.Concat(lists...) {
+		if !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	return all
+}

@@ -1,0 +1,67 @@
+#!/bin/sh
+# The parts that the tests need beside Go.
+#
+#   parts.sh install   installs what is missing, with apt-get and npm ci where they can
+#   parts.sh report    says what is missing, and which tests were skipped for it
+#
+# With CI=true a missing part is an error.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+browser=internal/e2e/browser
+
+have_postgres() { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+have_chromium() { command -v chromium >/dev/null; }
+have_node() { command -v node >/dev/null && command -v npm >/dev/null; }
+have_modules() { [ -d "$browser/node_modules/playwright-core" ]; }
+
+root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+
+updated=no
+apt() {
+	command -v apt-get >/dev/null || return 1
+	echo "installing $* with apt-get" >&2
+	export DEBIAN_FRONTEND=noninteractive
+	if [ "$updated" = no ]; then
+		root apt-get -qq update >/dev/null 2>&1
+		updated=yes
+	fi
+	root apt-get -qq install -y --no-install-recommends "$@" >/dev/null 2>&1
+}
+
+install() {
+	have_postgres || apt postgresql
+	have_chromium || apt chromium
+	have_node || apt nodejs npm
+	if have_node && ! have_modules; then
+		echo "installing the browser tests' packages with npm ci" >&2
+		(cd "$browser" && npm ci --silent --no-audit --no-fund)
+	fi
+}
+
+report() {
+	missing=0
+	have_postgres || lack "PostgreSQL" "every test on PostgreSQL"
+	have_chromium || lack "Chromium" "the browser tests"
+	{ have_node && have_modules; } || lack "Node.js with playwright-core" "the browser tests"
+	if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then
+		echo "CI=true: a missing part is a failure" >&2
+		exit 1
+	fi
+}
+
+lack() {
+	missing=1
+	echo "MISSING: $1 is not here and could not be installed. SKIPPED for that: $2." >&2
+}
+
+case "${1:-}" in
+install)
+	install
+	report
+	;;
+report) report ;;
+*)
+	sed -n '2,7p' "$0"
+	exit 2
+	;;
+esac
