@@ -1,0 +1,107 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"galaxygate/internal/redirect"
+	"galaxygate/internal/scope"
+	"galaxygate/internal/secret"
+)
+
+func address(s string) error {
+	if _, _, err := net.SplitHostPort(s); err != nil {
+		return errors.New("must be host:port or :port")
+	}
+	return nil
+}
+
+// secureURL wants an https URL, or http on a loopback address.
+func secureURL(s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return errors.New("must be an absolute URL without user, query and fragment")
+	case u.Scheme == "https", u.Scheme == "http" && redirect.IsLoopback(u.Hostname()):
+		return nil
+	default:
+		return errors.New("must be an https URL (http is for loopback addresses alone)")
+	}
+}
+
+// origin wants a secureURL without a path.
+func origin(s string) (*url.URL, error) {
+	if err := secureURL(s); err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(strings.ToLower(strings.TrimSuffix(s, "/")))
+	if err != nil || u.Path != "" {
+		return nil, errors.New("must be scheme and host alone, without a path")
+	}
+	return u, nil
+}
+
+// browserOrigin wants an origin as browsers write it (RFC 6454, section 6.2).
+func browserOrigin(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme == "" || u.Host == "" || u.Scheme+"://"+u.Host != s || strings.ToLower(s) != s {
+		return "", errors.New("not an origin")
+	}
+	return s, nil
+}
+
+func database(s string, to *secret.Text) error {
+	*to = secret.New(s)
+	for _, scheme := range []string{"postgres://", "postgresql://", "sqlite://"} {
+		if rest, ok := strings.CutPrefix(s, scheme); ok && rest != "" {
+			return nil
+		}
+	}
+	return errors.New("must begin with postgres:// or sqlite://")
+}
+
+// redacted is a database's URL without its password. What cannot be parsed is
+// masked whole.
+func redacted(t secret.Text) string {
+	u, err := url.Parse(t.Reveal())
+	if err != nil {
+		return t.String()
+	}
+	query := u.Query()
+	if query.Has("password") {
+		query.Set("password", "***")
+		u.RawQuery = query.Encode()
+	}
+	if _, ok := u.User.Password(); !ok {
+		return u.String()
+	}
+	return strings.Replace(u.Redacted(), ":xxxxx@", ":***@", 1)
+}
+
+func redirects(s string, to *redirect.Rules) error {
+	rules, err := redirect.Parse(split(s))
+	if err != nil {
+		return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	*to = rules
+	return nil
+}
+
+func scopes(s string, to *[]string) error {
+	fields := strings.Fields(strings.ReplaceAll(s, ",", " "))
+	hasOpenID := false
+	for _, one := range fields {
+		if !scope.Valid(one) {
+			return fmt.Errorf("%q: is not a scope (RFC 6749, section 3.3)", one)
+		}
+		hasOpenID = hasOpenID || one == "openid"
+	}
+	if !hasOpenID {
+		fields = append([]string{"openid"}, fields...)
+	}
+	*to = fields
+	return nil
+}

@@ -1,0 +1,197 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"galaxygate/internal/redirect"
+	"galaxygate/internal/secret"
+)
+
+// Config is the effective configuration.
+type Config struct {
+	// Development says that no provider is configured, and the embedded one
+	// is to be run.
+	Development bool
+
+	Addr           string
+	AdminAddr      string
+	PublicURL      *url.URL // scheme and host alone
+	TrustedProxies []netip.Prefix
+	DatabaseURL    secret.Text // it may hold a password
+	AutoMigrate    bool
+
+	Issuer        string
+	ClientID      string
+	ClientSecret  secret.Text
+	Scopes        []string
+	RequireNonce  bool
+	AssumedLife   time.Duration // of an access token that does not tell its own
+	GalaxyURL     string
+	GalaxyAPIKey  secret.Text
+	Keyset        secret.Text // as JSON; zero in development until one is generated
+	RefreshEarly  time.Duration
+	SessionIdle   time.Duration
+	SessionLife   time.Duration
+	ShutdownGrace time.Duration
+	// OperationTimeout ends a GraphQL operation that takes longer.
+	OperationTimeout time.Duration
+
+	AllowedOrigins   []string
+	AllowedRedirects redirect.Rules
+	Playground       bool
+	Introspection    bool
+	MaxDepth         int
+	MaxComplexity    int
+	MaxTokens        int
+	MaxBodyBytes     int64
+	RateLimit        int // requests a minute; 0: no limit
+
+	LogLevel  slog.Level
+	LogFormat string // "text", "json", or "auto"
+
+	// Ineffective are variables that are set and that this version does nothing
+	// with.
+	Ineffective []string
+
+	variables []variable
+}
+
+// Problems are all that is wrong with an environment.
+type Problems []error
+
+// Error lists the problems, one a line.
+func (p Problems) Error() string { return errors.Join(p...).Error() }
+
+// Unwrap returns the problems.
+func (p Problems) Unwrap() []error { return p }
+
+// Load reads and checks the environment. Its error is Problems.
+func Load(env *Environment) (Config, error) {
+	production := productionNames(env)
+	c := Config{Development: len(production) == 0}
+	var problems Problems
+	c.variables = table(&c, env)
+	for i := range c.variables {
+		if err := c.variables[i].read(env); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	problems = append(problems, c.check(env)...)
+	if len(problems) > 0 && len(production) > 0 {
+		problems = append(problems, fmt.Errorf("(this is a production configuration because %s is set; without any of these, galaxygate runs in development mode)",
+			strings.Join(production, ", ")))
+	}
+	for _, name := range []string{"NATIVE_CLIENT_IDS", "REDIS_URL"} {
+		if env.names(name) {
+			c.Ineffective = append(c.Ineffective, name)
+		}
+	}
+	if len(problems) > 0 {
+		return c, problems
+	}
+	return c, nil
+}
+
+// LoadDatabase reads and checks DATABASE_URL alone, for commands that need
+// nothing else. Its error is Problems.
+func LoadDatabase(env *Environment) (Config, error) {
+	c := Config{Development: len(productionNames(env)) == 0}
+	for _, v := range table(&c, env) {
+		if v.name != "DATABASE_URL" {
+			continue
+		}
+		if err := v.read(env); err != nil {
+			return c, Problems{err}
+		}
+	}
+	return c, nil
+}
+
+// productionNames are the variables that are set and make the configuration a
+// production one.
+func productionNames(env *Environment) []string {
+	var names []string
+	for _, name := range []string{"ROLLUP_ISSUER", "ROLLUP_CLIENT_ID", "ROLLUP_CLIENT_SECRET", "GALAXY_URL", "GALAXY_API_KEY"} {
+		if env.names(name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// check finds the problems that no variable has alone.
+func (c *Config) check(env *Environment) []error {
+	var problems []error
+	if c.SessionIdle > c.SessionLife {
+		problems = append(problems, errors.New("SESSION_IDLE_TIMEOUT: must not be longer than SESSION_LIFETIME"))
+	}
+	if env.names("TRUSTED_DOCUMENTS") {
+		// Ignoring it would run operations that the operator believes are shut out.
+		problems = append(problems, errors.New("TRUSTED_DOCUMENTS: this version cannot restrict operations to known ones; unset it"))
+	}
+	if !c.Development && c.Issuer != "" && strings.HasSuffix(c.Issuer, "/.well-known/openid-configuration") {
+		problems = append(problems, errors.New("ROLLUP_ISSUER: must be the issuer itself, without /.well-known/openid-configuration"))
+	}
+	return problems
+}
+
+// SQLite reports whether the database is an embedded one.
+func (c *Config) SQLite() bool { return strings.HasPrefix(c.DatabaseURL.Reveal(), "sqlite:") }
+
+// Secure reports whether browsers reach the gateway by https.
+func (c *Config) Secure() bool { return c.PublicURL.Scheme == "https" }
+
+// Given reports whether the variable was set, rather than left to its default.
+func (c *Config) Given(name string) bool {
+	for _, v := range c.variables {
+		if v.name == name {
+			return v.origin != "default" && v.origin != "unset"
+		}
+	}
+	return false
+}
+
+// Print writes every variable with its effective value, secrets masked, and
+// where the value comes from.
+func (c *Config) Print(w io.Writer) error {
+	mode := "production"
+	if c.Development {
+		mode = "development: embedded Passport and Galaxy"
+	}
+	if _, err := fmt.Fprintf(w, "# mode: %s\n", mode); err != nil {
+		return err
+	}
+	for _, v := range c.variables {
+		if _, err := fmt.Fprintf(w, "%-25s %-45s # %s\n", v.name, v.show(), v.origin); err != nil {
+			return err
+		}
+	}
+	for _, name := range c.Ineffective {
+		if _, err := fmt.Fprintf(w, "# %s is set, and has no effect in this version\n", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Describe writes every variable with its default and its meaning, for --help.
+func Describe(w io.Writer) error {
+	c := Config{Development: true}
+	for _, v := range table(&c, &Environment{}) {
+		line := v.help
+		if v.fallback != "" {
+			line += " (default " + v.fallback + ")"
+		}
+		if _, err := fmt.Fprintf(w, "  %-25s %s\n", v.name, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+package config_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"galaxygate/internal/config"
+)
+
+// production is a complete production environment.
+func production() map[string]string {
+	return map[string]string{
+		"ROLLUP_ISSUER":        "https://passport.rollup.id",
+		"ROLLUP_CLIENT_ID":     "client",
+		"ROLLUP_CLIENT_SECRET": "hush-client",
+		"GALAXY_API_KEY":       "hush-galaxy",
+		"DATABASE_URL":         "postgres://gate:hush-database@db.example.com/gate?sslmode=require",
+		"TOKEN_KEYSET":         `{"hush":"keyset"}`,
+		"PUBLIC_URL":           "https://gate.example.com",
+	}
+}
+
+func load(t *testing.T, env map[string]string) (config.Config, error) {
+	t.Helper()
+	files := map[string]string{"/run/secrets/key": "hush-file\n"}
+	return config.Load(&config.Environment{Variables: env, ReadFile: func(name string) ([]byte, error) {
+		content, ok := files[name]
+		if !ok {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		}
+		return []byte(content), nil
+	}})
+}
+
+func TestNothingSetIsDevelopment(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !c.Development || !c.SQLite() || !c.AutoMigrate || !c.Playground || !c.Introspection || c.RequireNonce || c.Secure() {
+		t.Errorf("got %+v", c)
+	}
+	if c.Addr != "127.0.0.1:8080" || c.PublicURL.String() != "http://localhost:8080" || c.SessionIdle != 168*time.Hour {
+		t.Errorf("got %q, %v, %v", c.Addr, c.PublicURL, c.SessionIdle)
+	}
+}
+
+func TestDevelopmentNeverStartsByAccident(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"ROLLUP_ISSUER", "ROLLUP_CLIENT_ID", "ROLLUP_CLIENT_SECRET", "GALAXY_URL", "GALAXY_API_KEY",
+		"ROLLUP_ISSUER_FILE", "ROLLUP_CLIENT_SECRET_FILE", "GALAXY_API_KEY_FILE",
+	} {
+		t.Run(name+" empty", func(t *testing.T) {
+			t.Parallel()
+			c, err := load(t, map[string]string{name: ""})
+			if err == nil || c.Development {
+				t.Fatalf("got development %v, error %v", c.Development, err)
+			}
+			for _, missing := range []string{"ROLLUP_ISSUER", "ROLLUP_CLIENT_ID", "ROLLUP_CLIENT_SECRET", "GALAXY_API_KEY", "DATABASE_URL", "TOKEN_KEYSET"} {
+				if !strings.Contains(err.Error(), missing+": is required") {
+					t.Errorf("%s is not said to be missing in:\n%v", missing, err)
+				}
+			}
+		})
+	}
+}
+
+func TestProductionDefaults(t *testing.T) {
+	t.Parallel()
+	c, err := load(t, production())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Development || c.Playground || c.Introspection || c.AutoMigrate || c.RequireNonce || !c.Secure() {
+		t.Errorf("got %+v", c)
+	}
+	if c.Addr != ":8080" || c.GalaxyURL != "https://galaxy.rollup.id/graphql" {
+		t.Errorf("got %q, %q", c.Addr, c.GalaxyURL)
+	}
+	env := production()
+	env["ROLLUP_ISSUER"] = "https://id.example.com"
+	if c, err = load(t, env); err != nil || !c.RequireNonce {
+		t.Errorf("a standard provider: got nonce required %v, error %v", c.RequireNonce, err)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		env  map[string]string
+		want string
+	}{
+		{"issuer without TLS", map[string]string{"ROLLUP_ISSUER": "http://id.example.com"}, "ROLLUP_ISSUER: must be an https URL"},
+		{"issuer as discovery document", map[string]string{"ROLLUP_ISSUER": "https://id.example.com/.well-known/openid-configuration"}, "ROLLUP_ISSUER: must be the issuer itself"},
+		{"public URL with a path", map[string]string{"PUBLIC_URL": "https://gate.example.com/x"}, "PUBLIC_URL: must be scheme and host alone"},
+		{"public URL without TLS", map[string]string{"PUBLIC_URL": "http://gate.example.com"}, "PUBLIC_URL: must be an https URL"},
+		{"unknown database", map[string]string{"DATABASE_URL": "mysql://x"}, "DATABASE_URL: must begin with"},
+		{"proxy that is no CIDR", map[string]string{"TRUSTED_PROXIES": "10.0.0.0/8,proxy"}, `TRUSTED_PROXIES: "proxy": must be a CIDR`},
+		{"origin with a path", map[string]string{"ALLOWED_ORIGINS": "https://app.example.com/"}, "ALLOWED_ORIGINS: "},
+		{"any origin", map[string]string{"ALLOWED_ORIGINS": "*"}, "ALLOWED_ORIGINS: "},
+		{"any redirect", map[string]string{"ALLOWED_REDIRECTS": "*"}, "ALLOWED_REDIRECTS: "},
+		{"duration without unit", map[string]string{"REFRESH_EARLY": "60"}, "REFRESH_EARLY: must be a positive duration"},
+		{"idle longer than life", map[string]string{"SESSION_IDLE_TIMEOUT": "48h", "SESSION_LIFETIME": "24h"}, "SESSION_IDLE_TIMEOUT: must not be longer"},
+		{"negative limit", map[string]string{"MAX_QUERY_DEPTH": "-1"}, "MAX_QUERY_DEPTH: must be a whole number"},
+		{"boolean", map[string]string{"PLAYGROUND": "maybe"}, "PLAYGROUND: must be true or false"},
+		{"log level", map[string]string{"LOG_LEVEL": "loud"}, "LOG_LEVEL: must be debug"},
+		{"log format", map[string]string{"LOG_FORMAT": "xml"}, "LOG_FORMAT: must be one of"},
+		{"value and file", map[string]string{"GALAXY_API_KEY_FILE": "/run/secrets/key"}, "GALAXY_API_KEY: set either it or GALAXY_API_KEY_FILE"},
+		{"missing file", map[string]string{"GALAXY_API_KEY": "", "GALAXY_API_KEY_FILE": "/none"}, "GALAXY_API_KEY_FILE: open /none"},
+		{"trusted documents", map[string]string{"TRUSTED_DOCUMENTS": "ops.json"}, "TRUSTED_DOCUMENTS: this version"},
+		{"address", map[string]string{"ADDR": "8080"}, "ADDR: must be host:port"},
+	}
+	all := production()
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			env := production()
+			for name, value := range tt.env {
+				env[name] = value
+			}
+			_, err := load(t, env)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %v, want %q", err, tt.want)
+			}
+			if strings.Contains(err.Error(), "hush") {
+				t.Errorf("the problem shows a secret: %v", err)
+			}
+		})
+	}
+	all["LOG_FORMAT"], all["PLAYGROUND"], all["PUBLIC_URL"] = "xml", "maybe", "gate"
+	_, err := load(t, all)
+	var problems config.Problems
+	if !errors.As(err, &problems) || len(problems) != 4 {
+		t.Errorf("got %v, want three problems at once, and why it is production", err)
+	}
+}
+
+func TestFilesAndDotEnv(t *testing.T) {
+	t.Parallel()
+	env := production()
+	delete(env, "GALAXY_API_KEY")
+	env["GALAXY_API_KEY_FILE"] = "/run/secrets/key"
+	c, err := load(t, env)
+	if err != nil || c.GalaxyAPIKey.Reveal() != "hush-file" {
+		t.Errorf("got %q, %v", c.GalaxyAPIKey.Reveal(), err)
+	}
+	c, err = config.Load(&config.Environment{
+		Variables: map[string]string{"LOG_LEVEL": "debug"},
+		DotEnv:    map[string]string{"LOG_LEVEL": "error", "LOG_FORMAT": "json"},
+	})
+	if err != nil || c.LogLevel.String() != "DEBUG" || c.LogFormat != "json" {
+		t.Errorf("the environment goes before .env: got %v, %q, %v", c.LogLevel, c.LogFormat, err)
+	}
+}
+
+func TestPrintMasksSecrets(t *testing.T) {
+	t.Parallel()
+	env := production()
+	env["REDIS_URL"] = "redis://:hush-redis@localhost"
+	c, err := load(t, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := c.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "hush") {
+		t.Errorf("a secret is shown:\n%s", out.String())
+	}
+	for _, want := range []string{"postgres://gate:***@db.example.com", "ROLLUP_CLIENT_SECRET      ***", "# mode: production", "# environment", "# default", "# REDIS_URL is set, and has no effect"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in:\n%s", want, out.String())
+		}
+	}
+}
+
+func TestTheManualNamesEveryVariable(t *testing.T) {
+	t.Parallel()
+	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := load(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := c.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for line := range strings.Lines(out.String()) {
+		name, _, _ := strings.Cut(line, " ")
+		if name == "#" {
+			continue
+		}
+		named++
+		if !strings.Contains(string(manual), "`"+name+"`") {
+			t.Errorf("%s is not in docs/operations.md", name)
+		}
+	}
+	if named < 25 {
+		t.Errorf("looked at %d variables only", named)
+	}
+}
+
+func TestDescribeNamesEveryVariable(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	if err := config.Describe(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ADDR", "PUBLIC_URL", "TOKEN_KEYSET", "RATE_LIMIT", "LOG_FORMAT"} {
+		if !strings.Contains(out.String(), name) {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}

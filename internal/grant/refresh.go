@@ -1,0 +1,252 @@
+package grant
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"galaxygate/internal/retry"
+)
+
+// The times of the refresh protocol. A lease outlasts its own recording, the
+// call that it guards, and some time to store the answer, so that two
+// presentations never overlap; a flight waits for two leases of others and then
+// gives up, but not what it has begun to present.
+const (
+	acquireLimit = 3 * time.Second
+	presentLimit = 10 * time.Second
+	leaseLife    = 15 * time.Second
+	settleLimit  = leaseLife + 5*time.Second // from the intent until the answer is stored
+	flightLimit  = 2*leaseLife + 5*time.Second
+	pollInterval = 500 * time.Millisecond
+	maxRetryIn   = 5 * time.Minute
+)
+
+// Reasons for which a grant becomes ReauthenticationRequired beside the
+// provider's own.
+const (
+	reasonNoRefreshToken = "no_refresh_token"
+	reasonInterrupted    = "refresh_interrupted"
+)
+
+// refresh returns the user's grant once it is another edition than the stale
+// one, by presenting the refresh token or by waiting for whoever does.
+func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
+	// Watch before reading: a wake-up between the two must not be missed.
+	wake, stop := s.Store.Watch(stale.ID)
+	defer stop()
+	for {
+		g, err := s.Store.Grant(ctx, stale.UserID)
+		switch {
+		case err != nil:
+			return Grant{}, fmt.Errorf("read grant: %w", err)
+		case g.Status != Active:
+			return Grant{}, reauthenticate(g.StatusReason)
+		case g.edition() != stale.edition():
+			return g, nil
+		case g.RetryIn > 0 && g.LastFailure != nil:
+			// Another request or replica has just been refused: do not ask again.
+			f := *g.LastFailure
+			f.RetryAfter = g.RetryIn
+			return Grant{}, &f
+		case g.LeaseLeft > 0:
+			if err := await(ctx, wake, g.LeaseLeft); err != nil {
+				return Grant{}, err
+			}
+			continue
+		}
+		g, err = s.present(ctx, g)
+		if errors.Is(err, ErrLost) {
+			continue // fenced off: someone else's newer state counts
+		}
+		return g, err
+	}
+}
+
+// present spends the refresh token, once the intent to do so is on record.
+func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
+	// However long the flight has waited: a token that is presented has a
+	// successor to store.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
+	defer cancel()
+	start, owner := s.Now(), rand.Text()
+	if err := s.acquire(ctx, g, owner); err != nil {
+		return Grant{}, err
+	}
+	outcome := "fenced"
+	defer func() {
+		if s.Observe != nil {
+			s.Observe(outcome, s.Now().Sub(start))
+		}
+	}()
+	tokens, err := s.exchange(ctx, g)
+	if err != nil {
+		f := AsFailure(err)
+		if err := s.fail(ctx, g, owner, f); err != nil {
+			return Grant{}, err
+		}
+		outcome = string(f.Kind)
+		if f.Kind == SignInAgain {
+			return Grant{}, reauthenticate(f.Reason)
+		}
+		return Grant{}, f
+	}
+	// Stored before anyone uses or judges it: it exists nowhere else.
+	var published Grant
+	err = persist(ctx, func() (err error) {
+		published, err = s.Leases.Publish(ctx, g, owner, tokens, s.Now())
+		return err
+	})
+	if errors.Is(err, ErrLost) {
+		s.discard(ctx, g, tokens)
+	}
+	if err != nil {
+		return Grant{}, fmt.Errorf("publish tokens: %w", err)
+	}
+	outcome = "refreshed"
+	s.Logger.InfoContext(ctx, "tokens refreshed", "grant_id", g.ID, "expires_at", published.AccessExpiresAt)
+	return published, nil
+}
+
+// acquire records the intent to present the refresh token. Where that fails, or
+// takes so long that the lease would not outlast the provider's answer, nothing
+// is presented, and the lease, which may stand all the same, is given back.
+func (s *Source) acquire(ctx context.Context, g Grant, owner string) error {
+	start := s.Now()
+	limited, cancel := context.WithTimeout(ctx, acquireLimit)
+	defer cancel()
+	err := s.Leases.Acquire(limited, g, owner, leaseLife)
+	if errors.Is(err, ErrLost) {
+		return err
+	}
+	if err == nil && s.Now().Sub(start) > acquireLimit {
+		err = errors.New("the store is too slow")
+	}
+	if err != nil {
+		s.release(ctx, g, owner)
+		return fmt.Errorf("acquire lease: %w", err)
+	}
+	return nil
+}
+
+// release gives a lease back in the background: a store that lost the answer to
+// Acquire is away, and a lease that lapses would be taken for a crash.
+func (s *Source) release(ctx context.Context, g Grant, owner string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseLife)
+	s.running.Go(func() {
+		defer cancel()
+		err := persist(ctx, func() error { return s.Leases.Release(ctx, g, owner) })
+		if err != nil && !errors.Is(err, ErrLost) {
+			s.Logger.WarnContext(ctx, "lease not released", "grant_id", g.ID, "error", err)
+		}
+	})
+}
+
+// exchange asks the provider, unless it must not be asked.
+func (s *Source) exchange(ctx context.Context, g Grant) (Tokens, error) {
+	if g.Refresh.IsZero() {
+		return Tokens{}, &Failure{Kind: SignInAgain, Reason: reasonNoRefreshToken}
+	}
+	if g.LeaseOwner != "" && g.Rotation != KeepsToken {
+		// Somebody declared this intent and vanished. Where tokens rotate, the
+		// stored one may be spent: presenting it again would be taken for theft
+		// (RFC 9700, section 4.14.2).
+		return Tokens{}, &Failure{Kind: SignInAgain, Reason: reasonInterrupted}
+	}
+	ctx, cancel := context.WithTimeout(ctx, presentLimit)
+	defer cancel()
+	return s.Refresher.Refresh(ctx, g.Refresh)
+}
+
+// fail records the failure, and when to try again. One that did not reach the
+// provider says nothing about it, and is this replica's alone.
+func (s *Source) fail(ctx context.Context, g Grant, owner string, f *Failure) error {
+	if f.Unsent {
+		s.release(ctx, g, owner)
+		return nil
+	}
+	wait := retryIn(f, g.Failures)
+	err := persist(ctx, func() error { return s.Leases.Fail(ctx, g, owner, f, wait) })
+	if err != nil {
+		return fmt.Errorf("record failed refresh: %w", err)
+	}
+	logger := s.Logger.With("grant_id", g.ID, "kind", f.Kind, "reason", f.Reason,
+		"status", f.Status, "message", f.Message, "retry_in", wait)
+	if f.Kind == OperatorFault {
+		logger.ErrorContext(ctx, "provider refuses the gateway: check ROLLUP_CLIENT_ID and ROLLUP_CLIENT_SECRET", "alarm", true)
+	} else {
+		logger.WarnContext(ctx, "refresh failed")
+	}
+	return nil
+}
+
+// condemn marks the grant for which a resource of the provider's wants the user
+// to sign in again, unless it has changed meanwhile or is being refreshed.
+func (s *Source) condemn(ctx context.Context, g Grant, f *Failure) {
+	owner := rand.Text()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseLife)
+	defer cancel()
+	err := s.Leases.Acquire(ctx, g, owner, leaseLife)
+	if err == nil {
+		err = s.fail(ctx, g, owner, f)
+	}
+	if err != nil && !errors.Is(err, ErrLost) {
+		s.Logger.WarnContext(ctx, "grant not marked", "grant_id", g.ID, "reason", f.Reason, "error", err)
+	}
+}
+
+// discard revokes tokens that could not be stored because the user's grant was
+// erased or replaced while the provider was asked. Where another replica has
+// refreshed the same grant, revoking them could end it (RFC 7009, section 2.1).
+func (s *Source) discard(ctx context.Context, g Grant, t Tokens) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), presentLimit)
+	defer cancel()
+	current, err := s.Store.Grant(ctx, g.UserID)
+	replaced := err == nil && !current.Refresh.Equal(t.Refresh) &&
+		(current.ID != g.ID || !current.AuthorizedAt.Equal(g.AuthorizedAt))
+	if !replaced && !errors.Is(err, ErrNotFound) {
+		return
+	}
+	if _, err := s.Revoker.Revoke(ctx, t.Access, t.Refresh); err != nil {
+		s.Logger.WarnContext(ctx, "discarded tokens not revoked", "grant_id", g.ID, "reason", AsFailure(err).Reason)
+	}
+}
+
+// persist tries to write until it is done, fenced off, or ctx has ended.
+func persist(ctx context.Context, write func() error) error {
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		err := write()
+		if err == nil || errors.Is(err, ErrLost) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(retry.Jitter(pause)):
+		}
+	}
+}
+
+// await returns when woken, when the poll is due, or after left; it returns
+// ctx's error when that has ended.
+func await(ctx context.Context, wake <-chan struct{}, left time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("wait for another replica's refresh: %w", ctx.Err())
+	case <-wake:
+	case <-time.After(min(left, retry.Jitter(pollInterval))):
+	}
+	return nil
+}
+
+// retryIn is what the provider asked for, else 1 s doubling with each failure
+// up to maxRetryIn; an operator's fault waits 30 s at least.
+func retryIn(f *Failure, failures int) time.Duration {
+	wait := retry.Jitter(min(time.Second<<min(failures, 10), maxRetryIn))
+	if f.Kind == OperatorFault {
+		wait = max(wait, 30*time.Second)
+	}
+	return min(max(wait, f.RetryAfter), maxRetryIn)
+}

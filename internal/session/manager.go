@@ -1,0 +1,97 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"galaxygate/internal/audit"
+	"galaxygate/internal/secret"
+)
+
+// seenInterval is how often, at most, a session's LastSeenAt is written.
+const seenInterval = time.Minute
+
+// Manager knows the rules of a session's life. Its fields are set before first
+// use and not changed after.
+type Manager struct {
+	Store Store
+	Ender Ender
+	// IdleTimeout ends a session that is not used for so long, Lifetime any.
+	IdleTimeout time.Duration
+	Lifetime    time.Duration
+	// Secure says that browsers reach the gateway by https, and so names and
+	// marks the cookie.
+	Secure bool
+	// Unavailable answers a request whose session cannot be looked up now.
+	Unavailable http.Handler
+	Now         func() time.Time
+	Logger      *slog.Logger
+}
+
+// New returns a session of that kind for the context's actor, not yet stored,
+// and the token that is to carry it.
+func (m *Manager) New(ctx context.Context, kind Kind) (Session, secret.Text) {
+	now := m.Now()
+	actor := audit.ActorFrom(ctx)
+	return Session{
+		ID:         rand.Text(),
+		Kind:       kind,
+		UserAgent:  actor.UserAgent,
+		IPAddress:  actor.IPAddress,
+		CreatedAt:  now,
+		LastSeenAt: now,
+		ExpiresAt:  m.expiry(now, now),
+	}, secret.Random()
+}
+
+// Authenticate returns the live session that the token carries, or ErrNotFound,
+// ErrReplaced among them.
+// Any other error means that the store is away, and nothing about the session.
+func (m *Manager) Authenticate(ctx context.Context, token secret.Text) (Session, error) {
+	now := m.Now()
+	s, err := m.Store.Session(ctx, token.Hash(), now)
+	if err != nil {
+		return Session{}, fmt.Errorf("look up session: %w", err)
+	}
+	if now.Sub(s.LastSeenAt) < seenInterval {
+		return s, nil
+	}
+	seen := s
+	seen.LastSeenAt, seen.ExpiresAt = now, m.expiry(s.CreatedAt, now)
+	if err := m.Store.Touch(ctx, s.ID, seen.LastSeenAt, seen.ExpiresAt); err != nil {
+		// A store that cannot be written still tells who is calling.
+		m.Logger.WarnContext(ctx, "session not touched", "session_id", s.ID, "error", err)
+		return s, nil
+	}
+	return seen, nil
+}
+
+// List returns the user's live sessions, newest first.
+func (m *Manager) List(ctx context.Context, userID string) ([]Session, error) {
+	return m.Store.Sessions(ctx, userID, m.Now())
+}
+
+// End ends the user's session and returns it, or ErrNotFound where it is not
+// live or not this user's.
+func (m *Manager) End(ctx context.Context, userID, id string, reason EndReason) (Session, error) {
+	return m.Ender.End(ctx, userID, id, reason, m.Now())
+}
+
+// EndOthers ends the user's live sessions but the one to keep, and returns how
+// many.
+func (m *Manager) EndOthers(ctx context.Context, userID, keepID string) (int, error) {
+	return m.Ender.EndOthers(ctx, userID, keepID, EndedByUser, m.Now())
+}
+
+// expiry is the sooner of the idle and the absolute end.
+func (m *Manager) expiry(created, seen time.Time) time.Time {
+	idle, absolute := seen.Add(m.IdleTimeout), created.Add(m.Lifetime)
+	if idle.Before(absolute) {
+		return idle
+	}
+	return absolute
+}

@@ -1,0 +1,73 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors that callers decide on.
+var (
+	// ErrNotFound means that there is no live session like that for this user.
+	ErrNotFound = errors.New("session not found")
+	// ErrReplaced is an ErrNotFound: the same browser has signed in again, and
+	// has another session.
+	ErrReplaced = fmt.Errorf("%w: replaced by a newer one", ErrNotFound)
+)
+
+// Kind says what a session was made for.
+type Kind string
+
+// The kinds of sessions.
+const (
+	Browser Kind = "browser"
+	Native  Kind = "native"
+)
+
+// EndReason says why a session ended.
+type EndReason string
+
+// The reasons for which a session ends.
+const (
+	LoggedOut            EndReason = "logged_out"
+	EndedByUser          EndReason = "revoked"  // from another session
+	Replaced             EndReason = "replaced" // the same browser signed in again
+	AuthorizationRevoked EndReason = "authorization_revoked"
+)
+
+// Session is one signed-in browser or app. The token that carries it is not
+// part of it: the store knows only the token's SHA-256.
+type Session struct {
+	ID         string // random, unrelated to the token
+	UserID     string
+	Subject    string // the user's subject at the provider
+	Kind       Kind
+	UserAgent  string
+	IPAddress  string
+	CreatedAt  time.Time
+	LastSeenAt time.Time
+	ExpiresAt  time.Time // the sooner of the idle and the absolute end
+}
+
+// Store keeps sessions. Live means: not ended, and ExpiresAt after now.
+type Store interface {
+	// Session returns the live session whose token has that SHA-256, or
+	// ErrNotFound; ErrReplaced where it ended as Replaced.
+	Session(ctx context.Context, tokenHash []byte, now time.Time) (Session, error)
+	// Sessions returns the user's live sessions, newest first.
+	Sessions(ctx context.Context, userID string, now time.Time) ([]Session, error)
+	// Touch records that the session was seen at seenAt and lives until
+	// expiresAt. It does nothing to a session that has ended.
+	Touch(ctx context.Context, id string, seenAt, expiresAt time.Time) error
+}
+
+// Ender ends sessions, and records each end in the audit log.
+type Ender interface {
+	// End ends the user's session and returns it, or ErrNotFound where it is
+	// not live or not this user's.
+	End(ctx context.Context, userID, id string, reason EndReason, now time.Time) (Session, error)
+	// EndOthers ends the user's live sessions but the one to keep, and returns
+	// how many.
+	EndOthers(ctx context.Context, userID, keepID string, reason EndReason, now time.Time) (int, error)
+}
