@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"galaxygate/internal/login"
+	"galaxygate/internal/secret"
+	"galaxygate/internal/vault"
+)
+
+// staleAfter is how long after its end an attempt is kept: attempts live for
+// minutes, and clocks of replicas differ by less.
+const staleAfter = 24 * time.Hour
+
+// sealedAttempt is the part of an attempt that is sealed.
+type sealedAttempt struct {
+	Nonce    string   `json:"nonce"`
+	Verifier string   `json:"verifier"`
+	Scopes   []string `json:"scopes"`
+	ReturnTo string   `json:"return_to"`
+}
+
+func attemptPlace(stateHash []byte) vault.Place {
+	return vault.Place{Table: "sign_in_attempts", Row: hex.EncodeToString(stateHash), Column: "sealed"}
+}
+
+const insertAttemptSQL = `
+INSERT INTO sign_in_attempts (state_hash, browser_hash, sealed, expires_at) VALUES (?, ?, ?, ?)`
+
+const deleteStaleAttemptsSQL = `
+DELETE FROM sign_in_attempts WHERE state_hash IN (
+    SELECT state_hash FROM sign_in_attempts WHERE expires_at < ? LIMIT 100 {for update skip locked})`
+
+// SaveAttempt implements login.Store. It also deletes some attempts that have
+// long expired, so that those which nobody comes back from do not pile up.
+func (db *DB) SaveAttempt(ctx context.Context, a login.Attempt) error {
+	text, err := json.Marshal(sealedAttempt{
+		Nonce: a.Nonce.Reveal(), Verifier: a.Verifier.Reveal(), Scopes: a.Scopes, ReturnTo: a.ReturnTo,
+	})
+	if err != nil {
+		return fmt.Errorf("encode sign-in attempt: %w", err)
+	}
+	state := a.State.Hash()
+	sealed, err := db.vault.Seal(secret.New(string(text)), attemptPlace(state))
+	if err != nil {
+		return err
+	}
+	err = db.transact(ctx, func(tx *sqlx.Tx) error {
+		if _, err := db.exec(ctx, tx, insertAttemptSQL, state, a.Browser.Hash(), sealed, stamp(a.ExpiresAt)); err != nil {
+			return err
+		}
+		_, err := db.exec(ctx, tx, deleteStaleAttemptsSQL, stamp(a.ExpiresAt.Add(-staleAfter)))
+		return err
+	})
+	return explain(ctx, "save sign-in attempt", err)
+}
+
+const takeAttemptSQL = `
+DELETE FROM sign_in_attempts WHERE state_hash = ? AND browser_hash = ? AND expires_at > ?
+RETURNING sealed, expires_at`
+
+// TakeAttempt implements login.Store.
+func (db *DB) TakeAttempt(ctx context.Context, state, browser secret.Text, now time.Time) (login.Attempt, error) {
+	var row struct {
+		Sealed    []byte    `db:"sealed"`
+		ExpiresAt time.Time `db:"expires_at"`
+	}
+	hash := state.Hash()
+	err := db.transact(ctx, func(tx *sqlx.Tx) error {
+		return db.get(ctx, tx, &row, takeAttemptSQL, hash, browser.Hash(), stamp(now))
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return login.Attempt{}, login.ErrNoAttempt
+	}
+	if err != nil {
+		return login.Attempt{}, explain(ctx, "take sign-in attempt", err)
+	}
+	text, err := db.vault.Open(row.Sealed, attemptPlace(hash))
+	if err != nil {
+		return login.Attempt{}, err
+	}
+	var opened sealedAttempt
+	if err := json.Unmarshal([]byte(text.Reveal()), &opened); err != nil {
+		return login.Attempt{}, errors.New("decode sign-in attempt: not what was sealed") // the cause may quote it
+	}
+	return login.Attempt{
+		State:     state,
+		Browser:   browser,
+		Nonce:     secret.New(opened.Nonce),
+		Verifier:  secret.New(opened.Verifier),
+		Scopes:    opened.Scopes,
+		ReturnTo:  opened.ReturnTo,
+		ExpiresAt: row.ExpiresAt.UTC(),
+	}, nil
+}

@@ -1,0 +1,181 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"galaxygate/internal/audit"
+	"galaxygate/internal/grant"
+	"galaxygate/internal/secret"
+	"galaxygate/internal/session"
+	"galaxygate/internal/vault"
+)
+
+type grantRow struct {
+	ID              string         `db:"id"`
+	UserID          string         `db:"user_id"`
+	Subject         string         `db:"subject"`
+	Status          grant.Status   `db:"status"`
+	StatusReason    string         `db:"status_reason"`
+	Version         int64          `db:"version"`
+	Scopes          string         `db:"scopes"`
+	AccessToken     []byte         `db:"access_token"`
+	RefreshToken    []byte         `db:"refresh_token"`
+	Rotation        grant.Rotation `db:"rotation"`
+	AuthorizedAt    time.Time      `db:"authorized_at"`
+	ObtainedAt      time.Time      `db:"obtained_at"`
+	AccessExpiresAt time.Time      `db:"access_expires_at"`
+	LastRefreshedAt sql.NullTime   `db:"last_refreshed_at"`
+	LeaseOwner      sql.NullString `db:"lease_owner"`
+	LeaseExpiresAt  sql.NullTime   `db:"lease_expires_at"`
+	Failures        int            `db:"failures"`
+	FailureKind     grant.Kind     `db:"failure_kind"`
+	FailureReason   string         `db:"failure_reason"`
+	FailureMessage  string         `db:"failure_message"`
+	FailureStatus   int            `db:"failure_status"`
+	RetryAt         sql.NullTime   `db:"retry_at"`
+	StoreNow        instant        `db:"store_now"`
+}
+
+// grant returns the row with its tokens opened. Where they do not open, the error
+// is vault.ErrSealed and the grant is there without them.
+func (db *DB) grant(r grantRow) (grant.Grant, error) {
+	access, err := db.vault.Open(r.AccessToken, grantPlace(r.ID, "access_token"))
+	var refresh secret.Text
+	if r.RefreshToken != nil && err == nil {
+		refresh, err = db.vault.Open(r.RefreshToken, grantPlace(r.ID, "refresh_token"))
+	}
+	g := grant.Grant{
+		ID:              r.ID,
+		UserID:          r.UserID,
+		Subject:         r.Subject,
+		Status:          r.Status,
+		StatusReason:    r.StatusReason,
+		Version:         r.Version,
+		Scopes:          strings.Fields(r.Scopes),
+		Access:          access,
+		Refresh:         refresh,
+		Rotation:        r.Rotation,
+		AuthorizedAt:    r.AuthorizedAt.UTC(),
+		ObtainedAt:      r.ObtainedAt.UTC(),
+		AccessExpiresAt: r.AccessExpiresAt.UTC(),
+		LeaseOwner:      r.LeaseOwner.String,
+		LeaseLeft:       r.until(r.LeaseExpiresAt),
+		Failures:        r.Failures,
+		RetryIn:         r.until(r.RetryAt),
+	}
+	if r.LastRefreshedAt.Valid {
+		g.LastRefreshedAt = r.LastRefreshedAt.Time.UTC()
+	}
+	if r.FailureKind != "" {
+		g.LastFailure = &grant.Failure{
+			Kind:    r.FailureKind,
+			Reason:  r.FailureReason,
+			Message: r.FailureMessage,
+			Status:  r.FailureStatus,
+		}
+	}
+	return g, err
+}
+
+// until is how long t is ahead by the database's clock; zero where it is NULL
+// or past.
+func (r grantRow) until(t sql.NullTime) time.Duration {
+	if !t.Valid {
+		return 0
+	}
+	return max(t.Time.Sub(r.StoreNow.Time), 0)
+}
+
+func grantPlace(id, column string) vault.Place {
+	return vault.Place{Table: "grants", Row: id, Column: column}
+}
+
+// sealTokens returns both tokens as they are stored; NULL for a refresh token
+// that did not come.
+func (db *DB) sealTokens(grantID string, t grant.Tokens) (access []byte, refresh sql.Null[[]byte], err error) {
+	if access, err = db.vault.Seal(t.Access, grantPlace(grantID, "access_token")); err != nil {
+		return nil, refresh, err
+	}
+	if t.Refresh.IsZero() {
+		return access, refresh, nil
+	}
+	refresh.V, err = db.vault.Seal(t.Refresh, grantPlace(grantID, "refresh_token"))
+	refresh.Valid = err == nil
+	return access, refresh, err
+}
+
+// joinScopes is the list as it is stored (RFC 6749, section 3.3); NULL for nil.
+func joinScopes(scopes []string) sql.NullString {
+	return sql.NullString{String: strings.Join(scopes, " "), Valid: scopes != nil}
+}
+
+const selectGrantSQL = `
+SELECT g.id, g.user_id, u.subject, g.status, g.status_reason, g.version, g.scopes,
+       g.access_token, g.refresh_token, g.rotation,
+       g.authorized_at, g.obtained_at, g.access_expires_at, g.last_refreshed_at,
+       g.lease_owner, g.lease_expires_at, g.failures, g.failure_kind, g.failure_reason,
+       g.failure_message, g.failure_status, g.retry_at, {now} AS store_now
+  FROM grants g JOIN users u ON u.id = g.user_id
+ WHERE g.user_id = ? `
+
+// Grant implements grant.Store.
+func (db *DB) Grant(ctx context.Context, userID string) (grant.Grant, error) {
+	g, err := db.selectGrant(ctx, db.read, selectGrantSQL, userID)
+	if errors.Is(err, grant.ErrNotFound) {
+		return grant.Grant{}, err
+	}
+	return g, explain(ctx, "select grant", err)
+}
+
+// selectGrant returns the grant that the statement selects, or
+// grant.ErrNotFound.
+func (db *DB) selectGrant(ctx context.Context, q sqlx.QueryerContext, query, userID string) (grant.Grant, error) {
+	var row grantRow
+	err := db.get(ctx, q, &row, query, userID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return grant.Grant{}, grant.ErrNotFound
+	}
+	if err != nil {
+		return grant.Grant{}, err
+	}
+	return db.grant(row)
+}
+
+const lockGrantSQL = selectGrantSQL + `
+{for update of g}`
+
+const deleteGrantSQL = `
+DELETE FROM grants WHERE id = ?`
+
+// Erase implements grant.Store.
+func (db *DB) Erase(ctx context.Context, userID string) (grant.Grant, int, error) {
+	var erased grant.Grant
+	var ended int
+	err := db.changeGrant(ctx, func(tx *sqlx.Tx) (_ string, err error) {
+		erased, err = db.selectGrant(ctx, tx, lockGrantSQL, userID)
+		if err != nil && !errors.Is(err, vault.ErrSealed) {
+			return "", err
+		}
+		if _, err := db.exec(ctx, tx, deleteGrantSQL, erased.ID); err != nil {
+			return "", err
+		}
+		ended, err = db.endSessions(ctx, tx, otherLiveSessionsSQL, session.AuthorizationRevoked, time.Time{}, userID, "")
+		if err != nil {
+			return "", err
+		}
+		return erased.ID, db.record(ctx, tx, audit.Event{Kind: audit.Revoked, UserID: userID, GrantID: erased.ID})
+	})
+	if errors.Is(err, grant.ErrNotFound) {
+		return grant.Grant{}, 0, err
+	}
+	if err != nil {
+		return grant.Grant{}, 0, explain(ctx, "erase grant", err)
+	}
+	return erased, ended, nil
+}

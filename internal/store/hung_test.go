@@ -1,0 +1,133 @@
+package store_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"galaxygate/internal/pgtest"
+	"galaxygate/internal/testdb"
+)
+
+// silence is a proxy before a server. Once it is frozen it keeps every
+// connection and passes nothing on, as a network does that drops packets.
+type silence struct {
+	thawed sync.RWMutex // held for writing while frozen
+	server string
+}
+
+func (s *silence) serve(listener net.Listener) {
+	for {
+		client, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			server, err := net.Dial("unix", s.server)
+			if err != nil {
+				_ = client.Close()
+				return
+			}
+			go s.pump(server, client)
+			s.pump(client, server)
+		}()
+	}
+}
+
+func (s *silence) pump(to, from net.Conn) {
+	defer to.Close()
+	_, _ = io.Copy(writer(func(b []byte) (int, error) {
+		s.thawed.RLock()
+		defer s.thawed.RUnlock()
+		return to.Write(b)
+	}), from)
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }
+
+func TestADatabaseThatHangsFreesItsCallers(t *testing.T) {
+	t.Parallel()
+	server := pgtest.NewServer(t)
+	if err := migrate(t.Context(), server.URL); err != nil {
+		t.Fatal(err)
+	}
+	at, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	proxy := &silence{server: filepath.Join(at.Query().Get("host"), ".s.PGSQL.5432")}
+	go proxy.serve(listener)
+	db := open(t, "postgres://postgres@"+listener.Addr().String()+"/postgres?sslmode=disable", testdb.NewVault(t))
+	alice, _, err := db.SignIn(t.Context(), newSignIn("alice"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := db.Grant(t.Context(), alice.UserID)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	proxy.thawed.Lock()
+	var all sync.WaitGroup
+	for name, ask := range map[string]func(context.Context) error{
+		"Ping":    db.Ping,
+		"Grant":   func(ctx context.Context) error { _, err := db.Grant(ctx, alice.UserID); return err },
+		"Acquire": func(ctx context.Context) error { return db.Acquire(ctx, g, "owner", time.Second) },
+	} {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if err := ask(ctx); err == nil {
+				t.Errorf("%s: no error", name)
+			}
+		})
+	}
+	freed := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(freed)
+	}()
+	select {
+	case <-freed:
+	case <-time.After(40 * time.Second):
+		t.Error("callers are still waiting")
+	}
+	proxy.thawed.Unlock()
+	if err := db.Ping(t.Context()); err != nil {
+		if err := db.Ping(t.Context()); err != nil { // a connection of before may still break
+			t.Errorf("after it came back: %v", err)
+		}
+	}
+}
+
+func TestAUserWhoseTokensDoNotOpenCanSignInAgain(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t, testdb.Migrate)
+	before, after := open(t, url, testdb.NewVault(t)), open(t, url, testdb.NewVault(t)) // another keyset
+	if _, _, err := before.SignIn(t.Context(), newSignIn("alice"), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	again := newSignIn("alice")
+	s, replaced, err := after.SignIn(t.Context(), again, time.Now())
+	if err != nil || !replaced.IsZero() {
+		t.Fatalf("sign in again: %v", err)
+	}
+	if g, err := after.Grant(t.Context(), s.UserID); err != nil || !g.Access.Equal(again.Tokens.Access) {
+		t.Errorf("got %v, %v", g.Access, err)
+	}
+	if _, _, err := before.Erase(t.Context(), s.UserID); err != nil {
+		t.Errorf("Erase of what does not open: %v", err)
+	}
+}

@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"galaxygate/internal/audit"
+	"galaxygate/internal/grant"
+)
+
+const acquireSQL = `
+UPDATE grants SET lease_owner = ?, lease_expires_at = {later}
+ WHERE id = ? AND version = ? AND lease_owner IS NOT DISTINCT FROM ? AND status = ?
+   AND (lease_expires_at IS NULL OR lease_expires_at <= {now})`
+
+// Acquire implements grant.Leases.
+func (db *DB) Acquire(ctx context.Context, g grant.Grant, owner string, d time.Duration) error {
+	return db.compareAndSet(ctx, "acquire lease", g, func(tx *sqlx.Tx) (int64, error) {
+		return db.exec(ctx, tx, acquireSQL, owner, d.Microseconds(),
+			g.ID, g.Version, optional(g.LeaseOwner), grant.Active)
+	})
+}
+
+const releaseSQL = `
+UPDATE grants SET lease_owner = NULL, lease_expires_at = NULL
+ WHERE id = ? AND version = ? AND lease_owner = ?`
+
+// Release implements grant.Leases.
+func (db *DB) Release(ctx context.Context, g grant.Grant, owner string) error {
+	return db.compareAndSet(ctx, "release lease", g, func(tx *sqlx.Tx) (int64, error) {
+		return db.exec(ctx, tx, releaseSQL, g.ID, g.Version, owner)
+	})
+}
+
+// A user who has consented anew meanwhile keeps what that brought: such a row
+// takes the refresh token alone.
+const publishSQL = `
+UPDATE grants
+   SET access_token = ?, refresh_token = COALESCE(?, refresh_token), scopes = COALESCE(?, scopes), rotation = ?,
+       obtained_at = ?, access_expires_at = ?, last_refreshed_at = ?, version = version + 1,
+       lease_owner = NULL, lease_expires_at = NULL,
+       failures = 0, failure_kind = '', failure_reason = '', failure_message = '', failure_status = 0,
+       retry_at = NULL
+ WHERE id = ? AND version = ? AND lease_owner = ? AND authorized_at = ?`
+
+const publishRefreshSQL = `
+UPDATE grants
+   SET refresh_token = COALESCE(?, refresh_token), rotation = ?, version = version + 1,
+       lease_owner = NULL, lease_expires_at = NULL
+ WHERE id = ? AND version = ? AND lease_owner = ?`
+
+// Publish implements grant.Leases.
+func (db *DB) Publish(ctx context.Context, g grant.Grant, owner string, t grant.Tokens, now time.Time) (grant.Grant, error) {
+	access, refresh, err := db.sealTokens(g.ID, t)
+	if err != nil {
+		return grant.Grant{}, err
+	}
+	now = stamp(now)
+	var published grant.Grant
+	err = db.compareAndSet(ctx, "publish tokens", g, func(tx *sqlx.Tx) (int64, error) {
+		n, err := db.exec(ctx, tx, publishSQL, access, refresh, joinScopes(t.Scopes), learn(g, t),
+			now, stamp(t.AccessExpiresAt), now, g.ID, g.Version, owner, stamp(g.AuthorizedAt))
+		if n == 0 && err == nil {
+			n, err = db.exec(ctx, tx, publishRefreshSQL, refresh, learn(g, t), g.ID, g.Version, owner)
+		}
+		if n == 0 || err != nil {
+			return 0, err
+		}
+		if published, err = db.selectGrant(ctx, tx, selectGrantSQL, g.UserID); err != nil {
+			return 0, err
+		}
+		return n, db.record(ctx, tx, audit.Event{Kind: audit.Refreshed, UserID: g.UserID, GrantID: g.ID, At: now})
+	})
+	if err != nil {
+		return grant.Grant{}, err
+	}
+	return published, nil
+}
+
+const failSQL = `
+UPDATE grants
+   SET status = ?, status_reason = ?, failures = failures + 1, failure_kind = ?, failure_reason = ?,
+       failure_message = ?, failure_status = ?, retry_at = {later},
+       lease_owner = NULL, lease_expires_at = NULL
+ WHERE id = ? AND version = ? AND lease_owner = ?`
+
+// Fail implements grant.Leases.
+func (db *DB) Fail(ctx context.Context, g grant.Grant, owner string, f *grant.Failure, retryIn time.Duration) error {
+	status, statusReason := grant.Active, ""
+	retry := sql.NullInt64{Int64: retryIn.Microseconds(), Valid: true}
+	reason := clip(f.Reason, maxReason)
+	if f.Kind == grant.SignInAgain {
+		status, statusReason, retry = grant.ReauthenticationRequired, reason, sql.NullInt64{}
+	}
+	return db.compareAndSet(ctx, "record failed refresh", g, func(tx *sqlx.Tx) (int64, error) {
+		n, err := db.exec(ctx, tx, failSQL, status, statusReason, f.Kind, reason,
+			clip(f.Message, maxMessage), f.Status, retry, g.ID, g.Version, owner)
+		if n == 0 || err != nil {
+			return 0, err
+		}
+		return n, db.record(ctx, tx, audit.Event{Kind: audit.RefreshFailed, UserID: g.UserID, GrantID: g.ID, Reason: reason})
+	})
+}
+
+// compareAndSet runs do, which changes the grant unless someone else has, in a
+// transaction. It returns grant.ErrLost where do changed no row.
+func (db *DB) compareAndSet(ctx context.Context, doing string, g grant.Grant, do func(tx *sqlx.Tx) (int64, error)) error {
+	err := db.changeGrant(ctx, func(tx *sqlx.Tx) (string, error) {
+		n, err := do(tx)
+		if err == nil && n == 0 {
+			err = grant.ErrLost
+		}
+		return g.ID, err
+	})
+	if errors.Is(err, grant.ErrLost) {
+		return err
+	}
+	return explain(ctx, doing, err)
+}
+
+// learn is what the answer t to g's refresh token tells about the provider.
+func learn(g grant.Grant, t grant.Tokens) grant.Rotation {
+	if g.Rotation == grant.Rotates || !t.Refresh.IsZero() && !t.Refresh.Equal(g.Refresh) {
+		return grant.Rotates
+	}
+	return grant.KeepsToken
+}

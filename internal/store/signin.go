@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"galaxygate/internal/audit"
+	"galaxygate/internal/grant"
+	"galaxygate/internal/login"
+	"galaxygate/internal/secret"
+	"galaxygate/internal/session"
+	"galaxygate/internal/vault"
+)
+
+// The update locks the user until the transaction ends: sign-ins of one user
+// come one after the other.
+const upsertUserSQL = `
+INSERT INTO users (id, issuer, subject, created_at, last_signed_in_at) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (issuer, subject) DO UPDATE SET last_signed_in_at = excluded.last_signed_in_at
+RETURNING id`
+
+// SignIn implements login.Store. A refresh token that is the stored one once
+// more counts as none that came.
+func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (session.Session, secret.Text, error) {
+	now = stamp(now)
+	created := s.Session
+	created.Subject = s.Subject
+	created.UserAgent, created.IPAddress = clip(created.UserAgent, maxUserAgent), clip(created.IPAddress, maxAddress)
+	created.CreatedAt, created.LastSeenAt = stamp(created.CreatedAt), stamp(created.LastSeenAt)
+	created.ExpiresAt = stamp(created.ExpiresAt)
+	var replaced secret.Text
+	err := db.changeGrant(ctx, func(tx *sqlx.Tx) (string, error) {
+		err := db.get(ctx, tx, &created.UserID, upsertUserSQL, rand.Text(), s.Issuer, s.Subject, now, now)
+		if err != nil {
+			return "", err
+		}
+		var grantID string
+		if grantID, replaced, err = db.replaceGrant(ctx, tx, created.UserID, s.Tokens, now); err != nil {
+			return "", err
+		}
+		if _, err := db.endSessions(ctx, tx, liveSessionSQL, session.Replaced, now, s.EndSessionID); err != nil {
+			return "", err
+		}
+		if err := db.insertSession(ctx, tx, created, s.SessionToken.Hash(), clip(s.ProviderSessionID, maxReason)); err != nil {
+			return "", err
+		}
+		event := audit.Event{Kind: audit.SignedIn, UserID: created.UserID, GrantID: grantID, SessionID: created.ID, At: now}
+		return grantID, db.record(ctx, tx, event)
+	})
+	if err != nil {
+		return session.Session{}, secret.Text{}, explain(ctx, "sign in", err)
+	}
+	return created, replaced, nil
+}
+
+const updateGrantSQL = `
+UPDATE grants
+   SET status = ?, status_reason = '', access_token = ?, refresh_token = COALESCE(?, refresh_token),
+       scopes = COALESCE(?, scopes), authorized_at = ?, obtained_at = ?, access_expires_at = ?,
+       last_refreshed_at = NULL,
+       failures = 0, failure_kind = '', failure_reason = '', failure_message = '', failure_status = 0,
+       retry_at = NULL`
+
+const replaceAccessTokenSQL = updateGrantSQL + `
+ WHERE id = ?`
+
+const replaceTokensSQL = updateGrantSQL + `,
+       version = version + 1, lease_owner = NULL, lease_expires_at = NULL
+ WHERE id = ?`
+
+// replaceGrant stores the tokens as the user's grant, and returns its ID and
+// the refresh token that is no longer stored.
+func (db *DB) replaceGrant(
+	ctx context.Context, tx *sqlx.Tx, userID string, t grant.Tokens, now time.Time,
+) (id string, replaced secret.Text, err error) {
+	old, err := db.selectGrant(ctx, tx, lockGrantSQL, userID)
+	if errors.Is(err, grant.ErrNotFound) {
+		id, err = db.insertGrant(ctx, tx, userID, t, now)
+		return id, secret.Text{}, err
+	}
+	// Tokens that do not open any more are as good as gone: their user must be
+	// able to sign in again.
+	if err != nil && !errors.Is(err, vault.ErrSealed) {
+		return "", secret.Text{}, err
+	}
+	access, refresh, err := db.sealTokens(old.ID, t)
+	if err != nil {
+		return "", secret.Text{}, err
+	}
+	update := replaceTokensSQL
+	kept := !old.Refresh.IsZero() && (t.Refresh.IsZero() || t.Refresh.Equal(old.Refresh))
+	if kept {
+		update = replaceAccessTokenSQL
+	}
+	_, err = db.exec(ctx, tx, update, grant.Active, access, refresh, joinScopes(t.Scopes),
+		now, now, stamp(t.AccessExpiresAt), old.ID)
+	if kept || old.Refresh.IsZero() || err != nil {
+		return old.ID, secret.Text{}, err
+	}
+	event := audit.Event{Kind: audit.Revoked, UserID: userID, GrantID: old.ID, Reason: string(session.Replaced), At: now}
+	return old.ID, old.Refresh, db.record(ctx, tx, event)
+}
+
+const insertGrantSQL = `
+INSERT INTO grants (id, user_id, status, status_reason, version, scopes, access_token, refresh_token,
+                    rotation, authorized_at, obtained_at, access_expires_at,
+                    failures, failure_kind, failure_reason, failure_message, failure_status)
+VALUES (?, ?, ?, '', 1, ?, ?, ?, ?, ?, ?, ?, 0, '', '', '', 0)`
+
+func (db *DB) insertGrant(ctx context.Context, tx *sqlx.Tx, userID string, t grant.Tokens, now time.Time) (string, error) {
+	id := rand.Text()
+	access, refresh, err := db.sealTokens(id, t)
+	if err != nil {
+		return "", err
+	}
+	_, err = db.exec(ctx, tx, insertGrantSQL, id, userID, grant.Active, joinScopes(t.Scopes).String, access, refresh,
+		grant.RotationUnknown, now, now, stamp(t.AccessExpiresAt))
+	return id, err
+}

@@ -1,0 +1,129 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"galaxygate/internal/audit"
+	"galaxygate/internal/grant"
+	"galaxygate/internal/login"
+	"galaxygate/internal/secret"
+	"galaxygate/internal/session"
+)
+
+// Call is one method of a store, with arguments that would succeed.
+type Call struct {
+	Name   string
+	Writes bool
+	Do     func(ctx context.Context) error
+}
+
+// Calls signs users in and returns a call of each method of the replica, to be
+// made in that order, for tests of what happens when the database is away or
+// cannot be written.
+func Calls(t *testing.T, s Stores) []Call {
+	t.Helper()
+	f := &fixture{t: t, Stores: s, now: time.Now().UTC().Truncate(time.Microsecond)}
+	token := secret.Random()
+	created, g := f.signIn(func(s *login.SignIn) { s.SessionToken = token })
+	_, publishing := f.signInSubject("bob")
+	f.must(f.Acquire(f.t.Context(), publishing, "owner", time.Hour))
+	_, failing := f.signInSubject("bob", func(s *login.SignIn) { s.Issuer = "https://other.example" })
+	f.must(f.Acquire(f.t.Context(), failing, "owner", time.Hour))
+	a := f.attempt()
+	unsaved := a
+	unsaved.State = secret.Random()
+	r := s.Replica
+	return []Call{
+		{"Grant", false, func(ctx context.Context) error { _, err := r.Grant(ctx, g.UserID); return err }},
+		{"Session", false, func(ctx context.Context) error { _, err := r.Session(ctx, token.Hash(), f.now); return err }},
+		{"Sessions", false, func(ctx context.Context) error { _, err := r.Sessions(ctx, g.UserID, f.now); return err }},
+		{"Touch", true, func(ctx context.Context) error {
+			return r.Touch(ctx, created.ID, f.now, created.ExpiresAt)
+		}},
+		{"Acquire", true, func(ctx context.Context) error { return r.Acquire(ctx, g, "owner", time.Minute) }},
+		{"Publish", true, func(ctx context.Context) error {
+			_, err := r.Publish(ctx, publishing, "owner", f.tokens(), f.now)
+			return err
+		}},
+		{"Fail", true, func(ctx context.Context) error {
+			return r.Fail(ctx, failing, "owner", &grant.Failure{Kind: grant.Later}, 0)
+		}},
+		{"SaveAttempt", true, func(ctx context.Context) error { return r.SaveAttempt(ctx, unsaved) }},
+		{"TakeAttempt", true, func(ctx context.Context) error {
+			_, err := r.TakeAttempt(ctx, a.State, a.Browser, f.now)
+			return err
+		}},
+		{"SignIn", true, func(ctx context.Context) error {
+			_, _, err := r.SignIn(ctx, f.signInOf("alice"), f.now)
+			return err
+		}},
+		{"End", true, func(ctx context.Context) error {
+			_, err := r.End(ctx, g.UserID, created.ID, session.LoggedOut, f.now)
+			return err
+		}},
+		{"EndOthers", true, func(ctx context.Context) error {
+			_, err := r.EndOthers(ctx, g.UserID, "", session.EndedByUser, f.now)
+			return err
+		}},
+		{"Erase", true, func(ctx context.Context) error { _, _, err := r.Erase(ctx, g.UserID); return err }},
+		{"Record", true, func(ctx context.Context) error { return r.Record(ctx, audit.Event{Kind: audit.SignInFailed}) }},
+	}
+}
+
+// Plain fails the test where err is none, or says something about what is
+// stored that the store could not know.
+func Plain(t *testing.T, call string, err error) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("%s: got no error", call)
+	}
+	for _, decided := range []error{grant.ErrNotFound, grant.ErrLost, session.ErrNotFound, login.ErrNoAttempt} {
+		if errors.Is(err, decided) {
+			t.Errorf("%s: got %v from a store that could not know", call, err)
+		}
+	}
+}
+
+func everywhereTests() map[string]func(*fixture) {
+	return map[string]func(*fixture){
+		"a cancelled context gives its error": func(f *fixture) {
+			ctx, cancel := context.WithCancel(f.t.Context())
+			cancel()
+			for _, c := range Calls(f.t, f.Stores) {
+				err := c.Do(ctx)
+				Plain(f.t, c.Name, err)
+				if !errors.Is(err, context.Canceled) {
+					f.t.Errorf("%s: got %v, want context.Canceled", c.Name, err)
+				}
+			}
+		},
+		"no secret is stored in clear": func(f *fixture) {
+			a := f.attempt()
+			s, again := f.signInOf("alice"), f.signInOf("alice")
+			created, _, err := f.SignIn(f.t.Context(), s, f.now)
+			f.must(err)
+			_, _, err = f.SignIn(f.t.Context(), again, f.now)
+			f.must(err)
+			g := f.grantOf(created.UserID)
+			f.must(f.Acquire(f.t.Context(), g, "owner", time.Minute))
+			tokens := f.tokens()
+			_, err = f.Publish(f.t.Context(), g, "owner", tokens, f.now)
+			f.must(err)
+			dump := f.Dump(f.t)
+			f.same("the dump holds what it should", bytes.Contains(dump, []byte(created.ID)), true)
+			for name, value := range map[string]secret.Text{
+				"state": a.State, "browser": a.Browser, "nonce": a.Nonce, "verifier": a.Verifier,
+				"session token": s.SessionToken, "access token": s.Tokens.Access, "refresh token": s.Tokens.Refresh,
+				"second session token": again.SessionToken, "second refresh token": again.Tokens.Refresh,
+				"refreshed access token": tokens.Access, "rotated refresh token": tokens.Refresh,
+				"return address": secret.New(a.ReturnTo),
+			} {
+				f.same(name+" is in clear", bytes.Contains(dump, []byte(value.Reveal())), false)
+			}
+		},
+	}
+}

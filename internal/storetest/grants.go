@@ -1,0 +1,124 @@
+package storetest
+
+import (
+	"errors"
+	"time"
+
+	"galaxygate/internal/audit"
+	"galaxygate/internal/grant"
+	"galaxygate/internal/session"
+)
+
+func grantTests() map[string]func(*fixture) {
+	return map[string]func(*fixture){
+		"a user without a grant has none": func(f *fixture) {
+			_, err := f.Grant(f.t.Context(), "nobody")
+			f.same("not found", errors.Is(err, grant.ErrNotFound), true)
+			_, _, err = f.Erase(f.t.Context(), "nobody")
+			f.same("not found", errors.Is(err, grant.ErrNotFound), true)
+			f.same("number of events", len(f.Events(f.t)), 0)
+		},
+		"a grant is erased with the user's sessions": func(f *fixture) {
+			first, _ := f.signIn()
+			second, before := f.signIn()
+			bobs, bobsGrant := f.signInSubject("bob")
+			logged := len(f.Events(f.t))
+			erased, ended, err := f.Erase(f.t.Context(), first.UserID)
+			f.must(err)
+			f.same("erased grant", erased, before)
+			f.same("sessions ended", ended, 2)
+			_, err = f.Grant(f.t.Context(), first.UserID)
+			f.same("grant is gone", errors.Is(err, grant.ErrNotFound), true)
+			left, err := f.Sessions(f.t.Context(), first.UserID, f.now)
+			f.must(err)
+			f.same("sessions left", left, []session.Session{})
+			f.same("Bob's grant", f.grantOf(bobs.UserID), bobsGrant)
+			ids := map[string]string{first.ID: "authorization_revoked", second.ID: "authorization_revoked"}
+			for _, e := range f.Events(f.t)[logged:] {
+				switch e.Kind {
+				case audit.SessionEnded:
+					f.same("reason", e.Reason, ids[e.SessionID])
+					delete(ids, e.SessionID)
+				case audit.Revoked:
+					f.same("revoked grant", e.GrantID, before.ID)
+				default:
+					f.t.Errorf("unexpected event %s", e.Kind)
+				}
+				f.same("event is recent", time.Since(e.At).Abs() < time.Minute, true)
+				f.same("user", e.UserID, first.UserID)
+			}
+			f.same("sessions without an event", len(ids), 0)
+			f.same("number of events", len(f.Events(f.t)), logged+3)
+		},
+		"after an erasure the user can sign in again": func(f *fixture) {
+			s, before := f.signIn()
+			_, _, err := f.Erase(f.t.Context(), s.UserID)
+			f.must(err)
+			again, after := f.signIn()
+			f.same("user", again.UserID, s.UserID)
+			f.same("one grant", after.ID == before.ID, false)
+		},
+		"one of 10 who erase at once gets the grant": func(f *fixture) {
+			s, _ := f.signIn()
+			erased := f.atOnce(10, func(int) error {
+				_, _, err := f.Erase(f.t.Context(), s.UserID)
+				return err
+			}, func(err error) { f.same("not found", errors.Is(err, grant.ErrNotFound), true) })
+			f.same("erasures", erased, 1)
+		},
+		"every change of a grant wakes its watchers on every replica": func(f *fixture) {
+			_, g := f.signIn()
+			here, stopHere := f.Watch(g.ID)
+			defer stopHere()
+			there, stopThere := f.Replica.Watch(g.ID)
+			defer stopThere()
+			lease := func() {
+				g = f.grantOf(g.UserID)
+				f.must(f.Acquire(f.t.Context(), g, "owner", time.Minute))
+			}
+			changes := []struct {
+				by     string
+				change func()
+			}{
+				{"Acquire", lease},
+				{"Publish", func() {
+					_, err := f.Publish(f.t.Context(), g, "owner", f.tokens(), f.now)
+					f.must(err)
+				}},
+				{"Acquire", lease},
+				{"Fail", func() { f.must(f.Fail(f.t.Context(), g, "owner", &grant.Failure{Kind: grant.Later}, 0)) }},
+				{"SignIn", func() { f.signIn() }},
+				{"Erase", func() {
+					_, _, err := f.Erase(f.t.Context(), g.UserID)
+					f.must(err)
+				}},
+			}
+			for _, c := range changes {
+				c.change()
+				f.woken(here, c.by)
+				f.woken(there, c.by)
+			}
+		},
+		"all watchers of a grant are woken, and none that has stopped": func(f *fixture) {
+			_, g := f.signIn()
+			stopped, stop := f.Watch(g.ID)
+			first, stopFirst := f.Watch(g.ID)
+			defer stopFirst()
+			second, stopSecond := f.Watch(g.ID)
+			defer stopSecond()
+			stop()
+			select {
+			case <-stopped: // spurious, from before
+			default:
+			}
+			f.must(f.Acquire(f.t.Context(), g, "owner", time.Minute))
+			f.woken(first, "Acquire")
+			f.woken(second, "Acquire")
+			select {
+			case <-stopped:
+				f.t.Fatal("a watch that has stopped was woken")
+			default:
+			}
+		},
+	}
+}
