@@ -1,0 +1,157 @@
+package passport_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"galaxygate/internal/grant"
+	"galaxygate/internal/passport"
+	"galaxygate/internal/secret"
+)
+
+func TestEveryCallBeforeDiscovery(t *testing.T) {
+	t.Parallel()
+	f := newFakeProvider(t)
+	c, written := f.newClient(nil)
+	ctx := t.Context()
+	_, authErr := c.AuthCodeURL(ctx, passport.Authorization{})
+	_, _, exchangeErr := c.Exchange(ctx, secret.New(presented), secret.Text{}, secret.Text{})
+	_, refreshErr := c.Refresh(ctx, secret.New(presented))
+	_, revokeErr := c.Revoke(ctx, secret.New(presented), secret.Text{})
+	infoErr := c.UserInfo(ctx, secret.New(presented), subject, &struct{}{})
+	for _, err := range []error{authErr, exchangeErr, refreshErr, revokeErr, infoErr, c.Ready()} {
+		checkFailure(t, err, grant.Later, "not_discovered", written)
+	}
+}
+
+func TestProviderDownAtStart(t *testing.T) {
+	t.Parallel()
+	f := newFakeProvider(t)
+	down := make(chan struct{})
+	var attempts int // of one request after the other
+	f.metadata["token_endpoint"] = f.url + "/token"
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if attempts++; attempts <= 2 {
+			http.Error(w, "tok3n down for maintenance", http.StatusServiceUnavailable)
+			if attempts == 1 {
+				close(down)
+			}
+			return
+		}
+		writeJSON(w, f.document())
+	})
+	f.mux = mux
+
+	c, written := f.newClient(nil)
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(t.Context()) }()
+	<-down
+	if err := c.Ready(); err == nil {
+		t.Error("Ready while the provider is down: got nil")
+	}
+	if err := <-ended; err != nil {
+		t.Fatalf("Run: %v", err)
+	}
+	if err := c.Ready(); err != nil {
+		t.Errorf("Ready: got %v, want nil", err)
+	}
+	if !strings.Contains(written.String(), "reason=http_503") || strings.Contains(written.String(), "tok3n") {
+		t.Errorf("log: got %s, want the reason and not the body", written)
+	}
+}
+
+func TestDiscoveryRefused(t *testing.T) {
+	t.Parallel()
+	page := func(body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }
+	}
+	tests := []struct {
+		name     string
+		metadata map[string]any
+		answer   http.HandlerFunc
+		kind     grant.Kind
+		reason   string
+	}{
+		{name: "another issuer", metadata: map[string]any{"issuer": "https://evil.example"}, kind: grant.OperatorFault, reason: "issuer_mismatch"},
+		{name: "no token endpoint", metadata: map[string]any{"token_endpoint": nil}, kind: grant.OperatorFault, reason: "endpoint_missing"},
+		{name: "a relative jwks_uri", metadata: map[string]any{"jwks_uri": "/jwks"}, kind: grant.OperatorFault, reason: "endpoint_missing"},
+		{name: "no way to authenticate", metadata: map[string]any{
+			"token_endpoint_auth_methods_supported": []string{"private_key_jwt"},
+		}, kind: grant.OperatorFault, reason: "client_auth_unsupported"},
+		{name: "a list that is none", metadata: map[string]any{"revocation_endpoint": 7}, kind: grant.Later, reason: "discovery_malformed"},
+		{name: "HTML", answer: page("<html>tok3n"), kind: grant.Later, reason: "discovery_malformed"},
+		{name: "an empty page", answer: page(""), kind: grant.Later, reason: "discovery_malformed"},
+		{name: "a page without end", answer: page(strings.Repeat("x", 2<<20)), kind: grant.Later, reason: "discovery_malformed"},
+		{name: "a wrong address", answer: http.NotFound, kind: grant.Later, reason: "http_404"},
+		{name: "a redirect", answer: http.RedirectHandler("/elsewhere", http.StatusFound).ServeHTTP, kind: grant.Later, reason: "redirected"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFakeProvider(t)
+			f.metadata = tt.metadata
+			if tt.answer != nil {
+				f.mux = http.NewServeMux()
+				f.mux.HandleFunc("/", tt.answer)
+			}
+			c, written := f.newClient(nil)
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- c.Run(ctx) }()
+			for strings.Contains(c.Ready().Error(), "not_discovered") {
+				select {
+				case err := <-ended:
+					t.Fatalf("Run ended: %v", err)
+				case <-time.After(time.Millisecond):
+				}
+			}
+			checkFailure(t, c.Ready(), tt.kind, tt.reason, written)
+			cancel()
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				t.Errorf("Run: got %v, want %v", err, context.Canceled)
+			}
+		})
+	}
+}
+
+func TestEndpointsOfAnEncryptedIssuerAreEncrypted(t *testing.T) {
+	t.Parallel()
+	document := map[string]any{
+		"issuer":                 "https://passport.example",
+		"authorization_endpoint": "https://passport.example/authorize",
+		"token_endpoint":         "http://passport.example/token",
+		"jwks_uri":               "https://passport.example/jwks",
+	}
+	f := newFakeProvider(t)
+	f.metadata = document
+	c, written := f.newClient(func(cfg *passport.Config) {
+		cfg.Issuer = "https://passport.example"
+		cfg.Transport = toHost{f.url}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	for strings.Contains(c.Ready().Error(), "not_discovered") {
+		select {
+		case err := <-ended:
+			t.Fatalf("Run ended: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	checkFailure(t, c.Ready(), grant.OperatorFault, "endpoint_insecure", written)
+}
+
+// toHost is a transport that sends every request to one plain server.
+type toHost struct{ url string }
+
+func (h toHost) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Scheme, r.URL.Host = "http", strings.TrimPrefix(h.url, "http://")
+	return http.DefaultTransport.RoundTrip(r)
+}

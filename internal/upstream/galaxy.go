@@ -1,0 +1,144 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"galaxygate/internal/secret"
+)
+
+// Limits of one request to Galaxy.
+const (
+	galaxyTimeout  = 10 * time.Second
+	maxGalaxyReply = 8 << 20
+	// idleConnections is how many connections to Galaxy are kept open between
+	// requests; its limit of requests leaves no use for more.
+	idleConnections = 16
+)
+
+// GalaxyConfig says where Galaxy is and how to ask it.
+type GalaxyConfig struct {
+	URL    string // of the GraphQL endpoint
+	APIKey secret.Text
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// Galaxy is a client of Rollup's GraphQL API. It follows no redirects, which
+// would carry the user's token and the API key elsewhere.
+type Galaxy struct {
+	cfg  GalaxyConfig
+	http *http.Client
+}
+
+// NewGalaxy returns a client with connections of its own.
+func NewGalaxy(cfg GalaxyConfig) *Galaxy {
+	return &Galaxy{cfg: cfg, http: &http.Client{
+		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			ForceAttemptHTTP2:     true,
+			MaxIdleConns:          idleConnections,
+			MaxIdleConnsPerHost:   idleConnections,
+			IdleConnTimeout:       90 * time.Second,
+			TLSHandshakeTimeout:   5 * time.Second,
+			ExpectContinueTimeout: time.Second,
+		},
+		Timeout:       galaxyTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Close closes the connections that are idle.
+func (g *Galaxy) Close() { g.http.CloseIdleConnections() }
+
+// ask sends the document as the access token's user and decodes the data. Its
+// error is an *Error, or ctx's where that has ended. With a Partial error the
+// data is decoded as far as it came.
+func (g *Galaxy) ask(ctx context.Context, access secret.Text, document string, variables map[string]any, data any) error {
+	began := g.cfg.Now()
+	e, err := g.post(ctx, access, document, variables, data)
+	took := g.cfg.Now().Sub(began)
+	switch {
+	case err != nil:
+		return err
+	case e == nil:
+		g.cfg.Logger.DebugContext(ctx, "galaxy asked", "took", took)
+		return nil
+	case e.Kind == OperatorFault:
+		g.cfg.Logger.ErrorContext(ctx, "galaxy refuses the gateway: check GALAXY_API_KEY",
+			"alarm", true, "status", e.Status, "message", e.Message)
+	default:
+		g.cfg.Logger.WarnContext(ctx, "galaxy failed",
+			"kind", e.Kind, "status", e.Status, "message", e.Message, "retry_after", e.RetryAfter, "took", took)
+	}
+	return e
+}
+
+func (g *Galaxy) post(
+	ctx context.Context, access secret.Text, document string, variables map[string]any, data any,
+) (*Error, error) {
+	body, err := json.Marshal(struct {
+		Query     string         `json:"query"`
+		Variables map[string]any `json:"variables,omitempty"`
+	}{document, variables})
+	if err != nil {
+		return nil, fmt.Errorf("encode galaxy request: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.cfg.URL, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("make galaxy request: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Authorization", "Bearer "+access.Reveal())
+	req.Header.Set("X-GALAXY-KEY", g.cfg.APIKey.Reveal())
+	resp, err := g.http.Do(req)
+	if err != nil {
+		return unanswered(ctx)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	reply, err := io.ReadAll(io.LimitReader(resp.Body, maxGalaxyReply+1))
+	switch {
+	case err != nil:
+		return unanswered(ctx)
+	case len(reply) > maxGalaxyReply:
+		return &Error{Kind: Unavailable, Status: resp.StatusCode, Message: "The answer is too large."}, nil
+	}
+	return read(resp, reply, data, g.cfg.Now(), access, g.cfg.APIKey), nil
+}
+
+// unanswered is what becomes of a request without a whole answer: the caller
+// has left, or Galaxy is away. The cause is not quoted.
+func unanswered(ctx context.Context) (*Error, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("ask galaxy: %w", err)
+	}
+	return &Error{Kind: Unavailable, Message: "No answer came."}, nil
+}
+
+// AppRevoker takes an application's authorization back at Galaxy. It is a
+// grant.Revoker for providers without RFC 7009.
+type AppRevoker struct {
+	Galaxy   *Galaxy
+	ClientID string // the application's, at the provider
+}
+
+// Revoke revokes the authorization of the access token's user, and with it
+// every token of theirs; the refresh token is not needed. It reports whether
+// Galaxy confirmed it; false and nil without an access token.
+func (r AppRevoker) Revoke(ctx context.Context, access, _ secret.Text) (bool, error) {
+	if access.IsZero() {
+		return false, nil
+	}
+	var data struct {
+		Revoked bool `json:"revokeAppAuthorization"`
+	}
+	err := r.Galaxy.ask(ctx, access, revokeAppDocument, map[string]any{"clientId": r.ClientID}, &data)
+	return data.Revoked && err == nil, err
+}
