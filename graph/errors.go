@@ -1,0 +1,199 @@
+package graph
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"galaxygate/graph/model"
+	"galaxygate/internal/grant"
+	"galaxygate/internal/secret"
+	"galaxygate/internal/session"
+	"galaxygate/internal/upstream"
+)
+
+// The values of extensions.code that this package gives.
+const (
+	codeUnauthenticated     = "UNAUTHENTICATED"
+	codeReauthentication    = "REAUTHENTICATION_REQUIRED"
+	codeInsufficientScope   = "INSUFFICIENT_SCOPE"
+	codeForbidden           = "FORBIDDEN"
+	codeNotFound            = "NOT_FOUND"
+	codeBadUserInput        = "BAD_USER_INPUT"
+	codeUpstreamUnavailable = "UPSTREAM_UNAVAILABLE"
+	codeUpstreamRateLimited = "UPSTREAM_RATE_LIMITED"
+	codeUpstreamError       = "UPSTREAM_ERROR"
+	codeTooComplex          = "QUERY_TOO_COMPLEX"
+	codeValidationFailed    = "GRAPHQL_VALIDATION_FAILED"
+	codeInternal            = "INTERNAL_SERVER_ERROR"
+)
+
+// The values of extensions.service.
+const (
+	servicePassport = "passport"
+	serviceGalaxy   = "galaxy"
+)
+
+// codedError is an error as a client is to see it.
+type codedError struct {
+	code       string
+	message    string
+	extensions map[string]any // beside the code; may be nil
+}
+
+// Error implements error.
+func (e *codedError) Error() string { return e.code + ": " + e.message }
+
+func unauthenticated(loginURL string) error {
+	return &codedError{codeUnauthenticated, "Sign in first.", map[string]any{"loginUrl": loginURL}}
+}
+
+func insufficientScope(required, missing []string, consentURL string) error {
+	message := "This needs the user's consent to " + strings.Join(missing, " and ") + "."
+	return &codedError{codeInsufficientScope, message, map[string]any{
+		"requiredScopes": required, "missingScopes": missing, "consentUrl": consentURL,
+	}}
+}
+
+func forbidden(message string) error { return &codedError{code: codeForbidden, message: message} }
+func badInput(message string) error  { return &codedError{code: codeBadUserInput, message: message} }
+
+// presenter turns every error into one with extensions.code, once.
+type presenter struct {
+	publicURL *url.URL
+	logger    *slog.Logger
+}
+
+// present implements graphql.ErrorPresenterFunc.
+func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
+	shown := &gqlerror.Error{Path: graphql.GetPath(ctx)}
+	var located *gqlerror.Error
+	if errors.As(err, &located) {
+		shown.Path, shown.Locations = located.Path, located.Locations
+		if code, ok := located.Extensions["code"].(string); ok {
+			return engineError(shown, located, code)
+		}
+	}
+	e := p.code(ctx, err)
+	shown.Message = e.message
+	shown.Extensions = map[string]any{"code": e.code}
+	maps.Copy(shown.Extensions, e.extensions)
+	return shown
+}
+
+// engineError shows what gqlgen itself refuses: documents, mostly.
+func engineError(shown, found *gqlerror.Error, code string) *gqlerror.Error {
+	shown.Message = found.Message
+	if code == "COMPLEXITY_LIMIT_EXCEEDED" {
+		code = codeTooComplex
+		shown.Message += ": ask for fewer items with `first`, which is 50 where it is not given"
+	}
+	shown.Extensions = maps.Clone(found.Extensions)
+	shown.Extensions["code"] = code
+	return shown
+}
+
+// code says what a client is to see of the error.
+func (p presenter) code(ctx context.Context, err error) *codedError {
+	var (
+		coded  *codedError
+		galaxy *upstream.Error
+		failed *grant.Failure
+	)
+	switch {
+	case errors.As(err, &coded):
+		return coded
+	case errors.Is(err, upstream.ErrAccountNotShown):
+		return &codedError{code: codeNotFound, message: "Galaxy does not show this account, so it cannot be changed here."}
+	case errors.Is(err, upstream.ErrAccountNotFound):
+		return &codedError{code: codeNotFound, message: "There is no such account."}
+	case errors.Is(err, session.ErrNotFound):
+		return &codedError{code: codeNotFound, message: "There is no such session."}
+	case errors.Is(err, model.ErrNotURL):
+		return &codedError{code: codeBadUserInput, message: "A URL must be absolute, or a path of the gateway's."}
+	case errors.Is(err, grant.ErrReauthenticationRequired), errors.Is(err, grant.ErrNotFound):
+		return p.reauthenticate()
+	case errors.As(err, &galaxy):
+		return galaxyError(galaxy)
+	case errors.As(err, &failed):
+		return p.passportError(failed)
+	case errors.Is(err, grant.ErrTokenRejected):
+		return &codedError{codeUpstreamError, "Passport refuses the access token.", map[string]any{"service": servicePassport}}
+	case ctx.Err() != nil:
+		return &codedError{code: codeInternal, message: "The operation took too long, or the client has gone."}
+	default:
+		return p.internal(ctx, "internal error", err.Error())
+	}
+}
+
+func (p presenter) reauthenticate() *codedError {
+	return &codedError{codeReauthentication, "The user must sign in again.", map[string]any{"loginUrl": loginURL(p.publicURL)}}
+}
+
+func galaxyError(e *upstream.Error) *codedError {
+	switch e.Kind {
+	case upstream.RateLimited:
+		return away(codeUpstreamRateLimited, "Galaxy allows no more requests now.", serviceGalaxy, e.RetryAfter, e.Message)
+	case upstream.Forbidden:
+		return &codedError{codeForbidden, "Galaxy does not allow this.", map[string]any{
+			"service": serviceGalaxy, "upstreamMessage": e.Message,
+		}}
+	case upstream.Failed, upstream.TokenRejected:
+		return away(codeUpstreamError, "Galaxy answers with an error.", serviceGalaxy, 0, e.Message)
+	default:
+		return away(codeUpstreamUnavailable, "Galaxy cannot be asked now.", serviceGalaxy, e.RetryAfter, e.Message)
+	}
+}
+
+func (p presenter) passportError(f *grant.Failure) *codedError {
+	switch {
+	case f.Kind == grant.SignInAgain:
+		return p.reauthenticate()
+	case f.Status == http.StatusTooManyRequests:
+		return away(codeUpstreamRateLimited, "Passport allows no more requests now.", servicePassport, f.RetryAfter, f.Message)
+	default:
+		return away(codeUpstreamUnavailable, "Passport cannot be asked now.", servicePassport, f.RetryAfter, f.Message)
+	}
+}
+
+// away is an error of a service's; a retryAfter of 0 is not known.
+func away(code, message, service string, retryAfter time.Duration, upstreamMessage string) *codedError {
+	extensions := map[string]any{"service": service}
+	if retryAfter > 0 {
+		extensions["retryAfter"] = int((retryAfter + time.Second - 1) / time.Second)
+	}
+	if upstreamMessage != "" {
+		extensions["upstreamMessage"] = upstreamMessage
+	}
+	return &codedError{code, message, extensions}
+}
+
+// internal hides what went wrong behind an ID that the log has too. The cause is
+// not understood, so it may quote anything.
+func (p presenter) internal(ctx context.Context, event, cause string, attrs ...any) *codedError {
+	id := rand.Text()
+	attrs = append(attrs, "error_id", id, "path", graphql.GetPath(ctx).String(), "error", secret.Scrub(cause))
+	p.logger.ErrorContext(ctx, event, attrs...) //nolint:sloglint // both callers' messages are constant
+	return &codedError{codeInternal, "Internal error. Error ID: " + id, map[string]any{"errorId": id}}
+}
+
+// recovered implements graphql.RecoverFunc.
+func (p presenter) recovered(ctx context.Context, value any) error {
+	cause := "panic"
+	if err, ok := value.(error); ok {
+		cause = err.Error()
+	} else if text, ok := value.(string); ok {
+		cause = text
+	}
+	return p.internal(ctx, "panic", cause, "stack", string(debug.Stack()))
+}

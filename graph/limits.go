@@ -1,0 +1,102 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// limits refuses operations that nest too deeply or select too much, before
+// gqlgen's own analysis, which follows each spread of a fragment anew. A limit
+// of 0 is none.
+type limits struct {
+	depth         int
+	fields        int
+	introspection bool
+}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.OperationContextMutator
+} = limits{}
+
+// ExtensionName implements graphql.HandlerExtension.
+func (limits) ExtensionName() string { return "Limits" }
+
+// Validate implements graphql.HandlerExtension.
+func (limits) Validate(graphql.ExecutableSchema) error { return nil }
+
+// MutateOperationContext implements graphql.OperationContextMutator.
+//
+// gqlgen's own switch for introspection closes _service as well, which a router
+// needs; so that one is open, and the fields are refused here.
+func (l limits) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
+	operation.DisableIntrospection = false
+	m := measurer{fragments: make(map[string]measure)}
+	size := m.set(operation.Operation.SelectionSet)
+	switch {
+	case size.introspects && !l.introspection:
+		return refuse(codeValidationFailed, "Introspection is off.")
+	case l.depth > 0 && size.depth > l.depth:
+		return refuse(codeTooComplex, fmt.Sprintf("The operation is %d fields deep; %d are allowed.", size.depth, l.depth))
+	case l.fields > 0 && size.fields > l.fields:
+		return refuse(codeTooComplex, fmt.Sprintf("The operation selects more than %d fields.", l.fields))
+	}
+	return nil
+}
+
+func refuse(code, message string) *gqlerror.Error {
+	return &gqlerror.Error{Message: message, Extensions: map[string]any{"code": code}}
+}
+
+// measure is the size of a selection with its fragments in place.
+type measure struct {
+	depth       int
+	fields      int
+	introspects bool
+}
+
+// measurer measures each fragment once; the validation has refused cycles.
+type measurer struct {
+	fragments map[string]measure
+}
+
+// maxFields is as far as fields are counted.
+const maxFields = 1 << 30
+
+func (m measurer) set(set ast.SelectionSet) measure {
+	var sum measure
+	for _, selection := range set {
+		one := m.selection(selection)
+		sum.depth = max(sum.depth, one.depth)
+		sum.fields = min(sum.fields+one.fields, maxFields)
+		sum.introspects = sum.introspects || one.introspects
+	}
+	return sum
+}
+
+func (m measurer) selection(selection ast.Selection) measure {
+	switch s := selection.(type) {
+	case *ast.Field:
+		if s.Name == "__schema" || s.Name == "__type" {
+			return measure{introspects: true} // gqlparser has a limit of its own for what is below
+		}
+		inner := m.set(s.SelectionSet)
+		inner.depth++
+		inner.fields++
+		return inner
+	case *ast.InlineFragment:
+		return m.set(s.SelectionSet)
+	case *ast.FragmentSpread:
+		size, ok := m.fragments[s.Name]
+		if !ok {
+			size = m.set(s.Definition.SelectionSet)
+			m.fragments[s.Name] = size
+		}
+		return size
+	}
+	return measure{}
+}

@@ -1,0 +1,116 @@
+package graph
+
+import (
+	"encoding/base64"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"galaxygate/graph/model"
+	"galaxygate/internal/session"
+	"galaxygate/internal/upstream"
+)
+
+// The sizes of a page.
+const (
+	defaultPage = 50
+	maxPage     = 100
+)
+
+// page is a part of a list, in the list's order.
+type page[T any] struct {
+	items   []T
+	cursors []string
+	info    *model.PageInfo
+	total   int
+}
+
+// paginate returns the page of at most first items whose keys come after the
+// cursor's, by the Relay connection specification. The list's name is part of
+// its cursors, so that another list's is refused; a cursor holds a key and no
+// position, so that it outlives the item. An error is of code BAD_USER_INPUT.
+func paginate[T any](list string, items []T, key func(T) string, first *int, after *string) (page[T], error) {
+	size, err := pageSize(first)
+	if err != nil {
+		return page[T]{}, err
+	}
+	last := ""
+	if after != nil {
+		if last, err = readCursor(list, *after); err != nil {
+			return page[T]{}, err
+		}
+	}
+	items = slices.SortedFunc(slices.Values(items), func(a, b T) int { return strings.Compare(key(a), key(b)) })
+	begin := 0
+	if after != nil {
+		begin = len(items)
+		if i := slices.IndexFunc(items, func(item T) bool { return key(item) > last }); i >= 0 {
+			begin = i
+		}
+	}
+	end := min(begin+size, len(items))
+	p := page[T]{items: items[begin:end], total: len(items)}
+	for _, item := range p.items {
+		p.cursors = append(p.cursors, writeCursor(list, key(item)))
+	}
+	p.info = &model.PageInfo{HasNextPage: end < len(items), HasPreviousPage: begin > 0}
+	if n := len(p.cursors); n > 0 {
+		p.info.StartCursor, p.info.EndCursor = &p.cursors[0], &p.cursors[n-1]
+	}
+	return p, nil
+}
+
+func pageSize(first *int) (int, error) {
+	if first == nil {
+		return defaultPage, nil
+	}
+	if *first < 0 || *first > maxPage {
+		return 0, badInput(fmt.Sprintf("first must be from 0 to %d.", maxPage))
+	}
+	return *first, nil
+}
+
+// cursorVersion begins every cursor.
+const cursorVersion = "1"
+
+func writeCursor(list, key string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(cursorVersion + ":" + list + ":" + key))
+}
+
+func readCursor(list, cursor string) (string, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	key, ok := strings.CutPrefix(string(raw), cursorVersion+":"+list+":")
+	if err != nil || !ok {
+		return "", badInput("after is not a cursor of this list.")
+	}
+	return key, nil
+}
+
+// accountKey orders accounts by type and identifier.
+func accountKey(a upstream.Account) string { return a.Type + "\x00" + a.Identifier }
+
+// sessionKey orders sessions by their beginning, newest first.
+func sessionKey(s session.Session) string {
+	return fmt.Sprintf("%019d %s", math.MaxInt64-s.CreatedAt.UnixMicro(), s.ID)
+}
+
+func accountConnection(p page[upstream.Account]) *model.ConnectedAccountConnection {
+	c := &model.ConnectedAccountConnection{PageInfo: p.info, TotalCount: p.total}
+	for i, item := range p.items {
+		node := toAccount(item)
+		c.Nodes = append(c.Nodes, node)
+		c.Edges = append(c.Edges, &model.ConnectedAccountEdge{Cursor: p.cursors[i], Node: node})
+	}
+	return c
+}
+
+func sessionConnection(p page[session.Session], current session.Session) *model.SessionConnection {
+	c := &model.SessionConnection{PageInfo: p.info, TotalCount: p.total}
+	for i, item := range p.items {
+		node := toSession(item, current)
+		c.Nodes = append(c.Nodes, node)
+		c.Edges = append(c.Edges, &model.SessionEdge{Cursor: p.cursors[i], Node: node})
+	}
+	return c
+}

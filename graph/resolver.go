@@ -1,0 +1,114 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"galaxygate/graph/model"
+	"galaxygate/internal/audit"
+	"galaxygate/internal/grant"
+	"galaxygate/internal/recent"
+	"galaxygate/internal/redirect"
+	"galaxygate/internal/session"
+	"galaxygate/internal/upstream"
+)
+
+// Users knows when users first signed in.
+type Users interface {
+	// UserCreatedAt returns when the user with that ID was created.
+	UserCreatedAt(ctx context.Context, userID string) (time.Time, error)
+}
+
+// Grants reads stored consents. Every grant.Store does.
+type Grants interface {
+	// Grant returns the user's grant, or grant.ErrNotFound.
+	Grant(ctx context.Context, userID string) (grant.Grant, error)
+}
+
+// Revoker gives consents back. *grant.Source does.
+type Revoker interface {
+	// Revoke erases the user's grant, ends the user's sessions and revokes the
+	// tokens at the provider. It returns grant.ErrNotFound where there is none.
+	Revoke(ctx context.Context, userID string) (grant.Revocation, error)
+}
+
+// SessionManager lists and ends sessions. *session.Manager does.
+type SessionManager interface {
+	// List returns the user's live sessions, newest first.
+	List(ctx context.Context, userID string) ([]session.Session, error)
+	// End ends the user's session and returns it, or session.ErrNotFound.
+	End(ctx context.Context, userID, id string, reason session.EndReason) (session.Session, error)
+	// EndOthers ends the user's live sessions but one, and returns how many.
+	EndOthers(ctx context.Context, userID, keepID string) (int, error)
+}
+
+// Resolver answers the fields of the schema. Its fields are set before first use
+// and not changed after. None may be named like a field of the schema, whose
+// generated method would hide it.
+type Resolver struct {
+	Upstream *upstream.Client
+	Users    Users
+	Grants   Grants
+	Revoker  Revoker
+	Manager  SessionManager
+	Audit    audit.Log
+	// PublicURL is the address of the gateway that browsers use.
+	PublicURL *url.URL
+	// Returns are the addresses beside it that sign-in may return to.
+	Returns redirect.Rules
+	Now     func() time.Time
+	Logger  *slog.Logger
+
+	refused recent.Set // refusals that were recorded
+}
+
+// caller returns the request's session, or an error of code UNAUTHENTICATED.
+func (r *Resolver) caller(ctx context.Context) (session.Session, error) {
+	s, ok := session.FromContext(ctx)
+	if !ok {
+		return session.Session{}, unauthenticated(loginURL(r.PublicURL))
+	}
+	return s, nil
+}
+
+// claims returns what userinfo says of the caller.
+func (r *Resolver) claims(ctx context.Context) (upstream.Claims, error) {
+	s, err := r.caller(ctx)
+	if err != nil {
+		return upstream.Claims{}, err
+	}
+	return r.Upstream.Claims(ctx, s.UserID)
+}
+
+// consented returns the user's grant, read once within the operation.
+func (r *Resolver) consented(ctx context.Context, userID string) (grant.Grant, error) {
+	return upstream.Once(ctx, "grant "+userID, func(ctx context.Context) (grant.Grant, error) {
+		return r.Grants.Grant(ctx, userID)
+	})
+}
+
+// card returns how Galaxy presents the caller's account.
+func (r *Resolver) card(ctx context.Context, a *model.ConnectedAccount) (upstream.Card, error) {
+	s, err := r.caller(ctx)
+	if err != nil {
+		return upstream.Card{}, err
+	}
+	return r.Upstream.Card(ctx, s.UserID, fromAccount(a))
+}
+
+// end ends the caller's session with that ID. Where it is the request's own, the
+// rest of the request is anonymous, also when the session had ended already.
+func (r *Resolver) end(ctx context.Context, id string, reason session.EndReason) (session.Session, error) {
+	s, err := r.caller(ctx)
+	if err != nil {
+		return session.Session{}, err
+	}
+	ended, err := r.Manager.End(ctx, s.UserID, id, reason)
+	if id == s.ID && (err == nil || errors.Is(err, session.ErrNotFound)) {
+		session.Leave(ctx)
+	}
+	return ended, err
+}

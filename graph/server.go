@@ -1,0 +1,106 @@
+package graph
+
+import (
+	"context"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"galaxygate/graph/generated"
+	"galaxygate/graph/model"
+	"galaxygate/internal/upstream"
+)
+
+// cachedDocuments is how many parsed documents are kept.
+const cachedDocuments = 1000
+
+// Config says what the server answers with and what it allows. A limit of 0 is
+// none.
+type Config struct {
+	Resolver *Resolver
+	// Introspection lets clients read the schema. Without it the federation's
+	// _service still answers, and no error suggests names.
+	Introspection bool
+	MaxDepth      int
+	MaxComplexity int // each field costs 1; what is in a list costs as often as asked for
+	MaxTokens     int
+	// Timeout ends an operation that takes longer; 0 is no limit.
+	Timeout time.Duration
+}
+
+// NewServer returns the GraphQL server, without transports: add them.
+func NewServer(cfg Config) *handler.Server {
+	r := cfg.Resolver
+	schema := generated.NewExecutableSchema(generated.Config{
+		Resolvers:  r,
+		Directives: generated.DirectiveRoot{Consent: r.consent, ViewerOnly: r.viewerOnly},
+		Complexity: complexity(),
+	})
+	p := presenter{publicURL: r.PublicURL, logger: r.Logger}
+	server := handler.New(schema)
+	server.SetErrorPresenter(p.present)
+	server.SetRecoverFunc(p.recovered)
+	server.SetQueryCache(lru.New[*ast.QueryDocument](cachedDocuments))
+	server.SetParserTokenLimit(cfg.MaxTokens)
+	server.SetDisableSuggestion(!cfg.Introspection)
+	server.Use(limits{depth: cfg.MaxDepth, fields: cfg.MaxComplexity, introspection: cfg.Introspection})
+	if cfg.MaxComplexity > 0 {
+		server.Use(extension.FixedComplexityLimit(cfg.MaxComplexity))
+	}
+	server.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+		return next(upstream.NewRequest(ctx))
+	})
+	if cfg.Timeout > 0 {
+		server.AroundResponses(deadline(cfg.Timeout))
+	}
+	server.AroundFields(whileWanted)
+	server.AroundFields(keepPartial)
+	return server
+}
+
+// complexity counts what is in a list as often as the client asks for it.
+func complexity() generated.ComplexityRoot {
+	times := func(child int, first *int) int {
+		size, err := pageSize(first)
+		if err != nil {
+			size = maxPage // the resolver refuses it
+		}
+		return 1 + child*size
+	}
+	var c generated.ComplexityRoot
+	c.User.ConnectedAccounts = func(child int, first *int, _ *string, _ []model.AccountType) int { return times(child, first) }
+	c.User.Sessions = func(child int, first *int, _ *string) int { return times(child, first) }
+	return c
+}
+
+// deadline ends the context of what takes too long.
+func deadline(limit time.Duration) graphql.ResponseMiddleware {
+	return func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return next(ctx)
+	}
+}
+
+// whileWanted resolves a field unless the client has gone or the time is up:
+// gqlgen by itself goes on to the last field.
+func whileWanted(ctx context.Context, next graphql.Resolver) (any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return next(ctx)
+}
+
+// keepPartial serves a value that came beside an error with both of them.
+func keepPartial(ctx context.Context, next graphql.Resolver) (any, error) {
+	value, err := next(ctx)
+	if upstream.IsPartial(err) {
+		graphql.AddError(ctx, err)
+		return value, nil
+	}
+	return value, err
+}

@@ -1,0 +1,106 @@
+package httpserver
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"galaxygate/internal/audit"
+	"galaxygate/internal/secret"
+)
+
+// observe logs and measures each request, and answers 500 for a handler that
+// panics. What the request says beside its method and path is never logged.
+func observe(
+	logger *slog.Logger, now func() time.Time,
+	route func(*http.Request) string, report func(string, int, time.Duration),
+) Middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			start, pattern := now(), route(r)
+			response := &response{ResponseWriter: w}
+			whole := serve(logger, next, response, r)
+			took := now().Sub(start)
+			if report != nil {
+				report(pattern, response.Status(), took)
+			}
+			logger.InfoContext(r.Context(), "request served",
+				"method", secret.Scrub(r.Method), "path", loggablePath(r, pattern), "status", response.Status(),
+				"bytes", response.bytes, "took", took, "client", audit.ActorFrom(r.Context()).IPAddress)
+			if !whole {
+				panic(http.ErrAbortHandler) // the client must not take the answer for a whole one
+			}
+		})
+	}
+}
+
+// serve runs next and reports whether the answer is whole.
+func serve(logger *slog.Logger, next http.Handler, w *response, r *http.Request) (whole bool) {
+	ctx := r.Context()
+	defer func() {
+		v := recover()
+		if v == nil || v == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
+			return
+		}
+		logger.ErrorContext(ctx, "handler panicked", "panic", secret.Scrub(fmt.Sprint(v)), "stack", string(debug.Stack()))
+		if w.status == 0 {
+			Refuse(w, r, internalError())
+			whole = true
+		}
+	}()
+	next.ServeHTTP(w, r)
+	return true
+}
+
+// loggablePath returns the request's path where the pattern of its route spells
+// it out. Any other may hold anything, a token too.
+func loggablePath(r *http.Request, pattern string) string {
+	_, path, found := strings.Cut(pattern, " ")
+	if !found {
+		path = pattern
+	}
+	if strings.TrimSuffix(path, "{$}") == r.URL.Path {
+		return r.URL.Path
+	}
+	return secret.Scrub(r.URL.Path)
+}
+
+// response remembers the status and the size of what is written.
+type response struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+// Status returns the status sent, 200 where the handler wrote nothing.
+func (w *response) Status() int {
+	if w.status == 0 {
+		return http.StatusOK
+	}
+	return w.status
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *response) WriteHeader(status int) {
+	// 1xx but 101 are announcements, the answer is still to come.
+	if w.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *response) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,75 @@
+package httpserver
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+)
+
+// GraphQLPath is where the GraphQL API is served. Refusals of requests to it
+// are GraphQL errors, and the cross-origin check covers its GET requests too.
+const GraphQLPath = "/graphql"
+
+// Middleware is a layer around a handler.
+type Middleware func(http.Handler) http.Handler
+
+// Public is the side of the gateway that browsers, apps and routers see. All
+// fields are required but those that say otherwise.
+type Public struct {
+	// Routes are the handlers by http.ServeMux pattern.
+	Routes map[string]http.Handler
+	// Origin is the scheme and host that browsers use for the gateway.
+	Origin string
+	// AllowedOrigins are the other origins whose pages may call with
+	// credentials. It may be empty.
+	AllowedOrigins []string
+	// SessionCookie is the name of the cookie whose requests are checked for
+	// where they come from.
+	SessionCookie string
+	// TrustedProxies are the networks whose X-Forwarded-For is believed. It may
+	// be empty.
+	TrustedProxies []netip.Prefix
+	// Session puts the request's session into its context.
+	Session Middleware
+	// RateLimit is how many requests a minute a caller may make; 0 is no limit.
+	RateLimit int
+	// RateKey names the caller that a request counts for, or is empty where its
+	// client address counts.
+	RateKey func(*http.Request) string
+	// Observe is told of each request how it ended: the pattern of its route,
+	// empty where none matched, the status, and how long it took. It may be nil.
+	Observe func(route string, status int, took time.Duration)
+	Logger  *slog.Logger
+	Now     func() time.Time
+}
+
+// Handler returns the routes behind everything that a request passes on its
+// way to them, first to last.
+func (p Public) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, handler := range p.Routes {
+		mux.Handle(pattern, handler)
+	}
+	route := func(r *http.Request) string {
+		_, pattern := mux.Handler(r)
+		return pattern
+	}
+	return chain(mux,
+		identify(p.TrustedProxies),
+		observe(p.Logger, p.Now, route, p.Observe),
+		secure(p.Origin),
+		shareWith(p.AllowedOrigins),
+		refuseForeign(p.SessionCookie, append([]string{p.Origin}, p.AllowedOrigins...)),
+		p.Session,
+		limitRate(p.RateLimit, p.RateKey, p.Now),
+	)
+}
+
+// chain puts the layers around h, the first one outermost.
+func chain(h http.Handler, layers ...Middleware) http.Handler {
+	for i := len(layers) - 1; i >= 0; i-- {
+		h = layers[i](h)
+	}
+	return h
+}

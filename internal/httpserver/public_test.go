@@ -1,0 +1,389 @@
+package httpserver_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"galaxygate/internal/audit"
+	"galaxygate/internal/httpserver"
+)
+
+const (
+	ownOrigin     = "https://gate.example"
+	allowedOrigin = "https://app.example"
+	cookieName    = "__Host-galaxygate"
+)
+
+// newPublic returns the public side with routes that answer 200 with the
+// request's actor, and two that panic, before and after they write.
+func newPublic(change func(*httpserver.Public)) http.Handler {
+	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, "%+v", audit.ActorFrom(r.Context()))
+	})
+	p := httpserver.Public{
+		Routes: map[string]http.Handler{
+			httpserver.GraphQLPath: echo,
+			"GET /{$}":             echo,
+			"GET /auth/login":      echo,
+			"GET /auth/callback":   echo,
+			"POST /auth/logout":    echo,
+			"GET /panic":           http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("unspeakable") }),
+			"GET /late-panic": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, "half")
+				panic("unspeakable")
+			}),
+		},
+		Origin:         ownOrigin,
+		AllowedOrigins: []string{allowedOrigin},
+		SessionCookie:  cookieName,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
+		Session:        func(next http.Handler) http.Handler { return next },
+		RateKey:        func(*http.Request) string { return "" },
+		Logger:         slog.New(slog.DiscardHandler),
+		Now:            time.Now,
+	}
+	if change != nil {
+		change(&p)
+	}
+	return p.Handler()
+}
+
+func TestCrossOriginProtection(t *testing.T) {
+	t.Parallel()
+	const cookie, evil = cookieName + "=x", "https://evil.example"
+	tests := []struct {
+		name   string
+		method string
+		path   string
+		cookie string
+		site   string
+		origin string
+		want   int
+	}{
+		{name: "a router or a script", method: "POST", path: "/graphql", cookie: cookie, want: 200},
+		{name: "the gateway's own page", method: "POST", path: "/graphql", cookie: cookie, site: "same-origin", origin: ownOrigin, want: 200},
+		{name: "typed by the user", method: "GET", path: "/graphql", cookie: cookie, site: "none", want: 200},
+		{name: "another site", method: "POST", path: "/graphql", cookie: cookie, site: "cross-site", origin: evil, want: 403},
+		{name: "another host of the site", method: "POST", path: "/graphql", cookie: cookie, site: "same-site", origin: "https://other.example", want: 403},
+		{name: "an unknown mark", method: "POST", path: "/graphql", cookie: cookie, site: "sideways", want: 403},
+		{name: "an allowed origin", method: "POST", path: "/graphql", cookie: cookie, site: "cross-site", origin: allowedOrigin, want: 200},
+		{name: "an opaque origin", method: "POST", path: "/graphql", cookie: cookie, site: "cross-site", origin: "null", want: 403},
+		{name: "an old browser on another site", method: "POST", path: "/graphql", cookie: cookie, origin: evil, want: 403},
+		{name: "an old browser on the gateway's page", method: "POST", path: "/graphql", cookie: cookie, origin: ownOrigin, want: 200},
+		{name: "an old browser on an allowed origin", method: "POST", path: "/graphql", cookie: cookie, origin: allowedOrigin, want: 200},
+		{name: "a query by GET from another site", method: "GET", path: "/graphql", cookie: cookie, site: "cross-site", want: 403},
+		{name: "without the cookie", method: "POST", path: "/graphql", site: "cross-site", origin: evil, want: 200},
+		{name: "with another cookie alone", method: "POST", path: "/graphql", cookie: "a=b", site: "cross-site", origin: evil, want: 200},
+		{name: "signing out from another site", method: "POST", path: "/auth/logout", cookie: cookie, site: "cross-site", origin: evil, want: 403},
+		{name: "a link to sign in", method: "GET", path: "/auth/login", cookie: cookie, site: "cross-site", want: 200},
+		{name: "the provider's redirect", method: "GET", path: "/auth/callback", cookie: cookie, site: "cross-site", want: 200},
+		{name: "a link to the page", method: "GET", path: "/", cookie: cookie, site: "cross-site", want: 200},
+	}
+	h := newPublic(nil)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			header := http.Header{"Content-Type": {"text/plain"}}
+			for name, value := range map[string]string{"Cookie": tt.cookie, "Sec-Fetch-Site": tt.site, "Origin": tt.origin} {
+				if value != "" {
+					header.Set(name, value)
+				}
+			}
+			got := send(t, h, tt.method, tt.path, "", header)
+			if got.status != tt.want {
+				t.Errorf("status: got %d, want %d", got.status, tt.want)
+			}
+			if tt.want == 403 && tt.path == httpserver.GraphQLPath {
+				if _, code := got.result(t); code != "FORBIDDEN" {
+					t.Errorf("code: got %q, want FORBIDDEN", code)
+				}
+			}
+		})
+	}
+}
+
+func TestCORS(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		origin string
+		want   string
+	}{
+		{name: "an allowed origin", origin: allowedOrigin, want: allowedOrigin},
+		{name: "another origin", origin: "https://evil.example"},
+	}
+	h := newPublic(nil)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			preflight := send(t, h, http.MethodOptions, "/graphql", "", http.Header{
+				"Origin": {tt.origin}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"content-type"},
+			})
+			actual := send(t, h, http.MethodPost, "/graphql", "", http.Header{"Origin": {tt.origin}})
+			for _, got := range []answer{preflight, actual} {
+				if allowed := got.header.Get("Access-Control-Allow-Origin"); allowed != tt.want {
+					t.Errorf("Access-Control-Allow-Origin: got %q, want %q", allowed, tt.want)
+				}
+				if credentials := got.header.Get("Access-Control-Allow-Credentials"); (credentials == "true") != (tt.want != "") {
+					t.Errorf("Access-Control-Allow-Credentials: got %q", credentials)
+				}
+			}
+			if want := http.StatusNoContent; preflight.status != want {
+				t.Errorf("preflight: got %d, want %d", preflight.status, want)
+			}
+		})
+	}
+}
+
+func TestClientAddress(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name      string
+		remote    string
+		forwarded []string
+		want      string
+	}{
+		{name: "no proxy", remote: "192.0.2.1:1234", want: "192.0.2.1"},
+		{name: "a header from someone untrusted", remote: "192.0.2.1:1234", forwarded: []string{"203.0.113.9"}, want: "192.0.2.1"},
+		{name: "a trusted proxy", remote: "10.0.0.1:1234", forwarded: []string{"203.0.113.9"}, want: "203.0.113.9"},
+		{name: "what the client made up is not believed", remote: "10.0.0.1:1234", forwarded: []string{"1.1.1.1, 203.0.113.9"}, want: "203.0.113.9"},
+		{name: "two trusted proxies over two lines", remote: "10.0.0.1:1234", forwarded: []string{"203.0.113.9", "10.0.0.2"}, want: "203.0.113.9"},
+		{name: "trusted proxies alone", remote: "10.0.0.1:1234", forwarded: []string{"10.0.0.3"}, want: "10.0.0.3"},
+		{name: "nonsense ends the chain", remote: "10.0.0.1:1234", forwarded: []string{"203.0.113.9, unknown, 10.0.0.2"}, want: "10.0.0.2"},
+		{name: "an empty header", remote: "10.0.0.1:1234", forwarded: []string{""}, want: "10.0.0.1"},
+		{name: "an IPv6 address with a port", remote: "[fd00::1]:1234", forwarded: []string{"[2001:db8::1]:443"}, want: "2001:db8::1"},
+		{name: "an IPv4 address in IPv6", remote: "[::ffff:10.0.0.1]:1234", forwarded: []string{"203.0.113.9"}, want: "203.0.113.9"},
+		{name: "no address at all", remote: "@", want: ""},
+	}
+	h := newPublic(nil)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.RemoteAddr = tt.remote
+			r.Header["X-Forwarded-For"] = tt.forwarded
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if want := "IPAddress:" + tt.want + " "; !strings.Contains(w.Body.String(), want) {
+				t.Errorf("got %s, want %s", w.Body, want)
+			}
+		})
+	}
+}
+
+func TestRequestID(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		sent string
+		kept bool
+	}{
+		{name: "a UUID is taken over", sent: "3f2504e0-4f89-11d3-9a0c-0305e82c3301", kept: true},
+		{name: "none"},
+		{name: "one that breaks lines", sent: "abcdefgh\nlevel=ERROR"},
+		{name: "one as long as a session token", sent: strings.Repeat("a", 43)},
+		{name: "one too short to tell requests apart", sent: "1"},
+	}
+	h := newPublic(nil)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := send(t, h, http.MethodGet, "/", "", http.Header{"X-Request-Id": {tt.sent}})
+			id := got.header.Get("X-Request-ID")
+			if (id == tt.sent) != tt.kept || len(id) < 8 {
+				t.Errorf("got %q for %q", id, tt.sent)
+			}
+			if !strings.Contains(got.body, "RequestID:"+id) {
+				t.Errorf("actor: got %s, want request ID %s", got.body, id)
+			}
+		})
+	}
+}
+
+func TestUserAgentIsCut(t *testing.T) {
+	t.Parallel()
+	got := send(t, newPublic(nil), http.MethodGet, "/", "", http.Header{"User-Agent": {strings.Repeat("x", 255) + "éé"}})
+	if want := "UserAgent:" + strings.Repeat("x", 255) + " "; !strings.Contains(got.body, want) {
+		t.Errorf("got %s, want %s", got.body, want)
+	}
+}
+
+func TestSecurityHeaders(t *testing.T) {
+	t.Parallel()
+	got := send(t, newPublic(nil), http.MethodGet, "/", "", nil).header
+	plain := send(t, newPublic(func(p *httpserver.Public) { p.Origin = "http://localhost:8080" }), http.MethodGet, "/", "", nil).header
+	for name, want := range map[string]string{
+		"Cache-Control":             "no-store",
+		"Content-Security-Policy":   "default-src 'none'; frame-ancestors 'none'",
+		"X-Content-Type-Options":    "nosniff",
+		"Strict-Transport-Security": "max-age=31536000",
+	} {
+		if got.Get(name) != want {
+			t.Errorf("%s: got %q, want %q", name, got.Get(name), want)
+		}
+	}
+	if hsts := plain.Get("Strict-Transport-Security"); hsts != "" {
+		t.Errorf("Strict-Transport-Security over http: got %q, want none", hsts)
+	}
+}
+
+func TestPanics(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	server := httptest.NewServer(newPublic(func(p *httpserver.Public) {
+		p.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	}))
+	response, body := fetch(t, server.URL+"/panic")
+	if response.StatusCode != http.StatusInternalServerError || strings.Contains(body, "unspeakable") ||
+		!strings.Contains(body, response.Header.Get("X-Request-ID")) {
+		t.Errorf("got %d %q, want 500 with the request ID alone", response.StatusCode, body)
+	}
+	if _, body, err := tryFetch(t, server.URL+"/late-panic"); err == nil {
+		t.Errorf("a broken answer passed for a whole one: %q", body)
+	}
+	server.Close()
+	if got := log.String(); strings.Count(got, "handler panicked") != 2 || !strings.Contains(got, "public_test.go") {
+		t.Errorf("log lacks the panics and their stacks: %s", got)
+	}
+}
+
+// fetch returns the response to a GET and its body.
+func fetch(t *testing.T, url string) (*http.Response, string) {
+	t.Helper()
+	response, body, err := tryFetch(t, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, body
+}
+
+// tryFetch returns what came of a GET that may fail or break off.
+func tryFetch(t *testing.T, url string) (*http.Response, string, error) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	response, err := client.Do(r)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	return response, string(body), err
+}
+
+func TestAccessLogAndObserve(t *testing.T) {
+	t.Parallel()
+	type seen struct {
+		route  string
+		status int
+	}
+	var (
+		log      bytes.Buffer
+		observed []seen
+	)
+	h := newPublic(func(p *httpserver.Public) {
+		p.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		p.Routes["/files/"] = http.NotFoundHandler()
+		p.Observe = func(route string, status int, _ time.Duration) { observed = append(observed, seen{route, status}) }
+	})
+	const token = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"
+	send(t, h, http.MethodGet, "/auth/callback?code="+token+"&state="+token, "", http.Header{"Authorization": {"Bearer " + token}})
+	send(t, h, http.MethodGet, "/"+token, "", nil)
+	send(t, h, http.MethodGet, "/files/"+token, "", nil)
+	if got := log.String(); strings.Contains(got, token) || !strings.Contains(got, "path=/auth/callback status=200") {
+		t.Errorf("log: got %s", got)
+	}
+	if diff := cmp.Diff([]seen{{"GET /auth/callback", 200}, {"", 404}, {"/files/", 404}}, observed, cmp.AllowUnexported(seen{})); diff != "" {
+		t.Errorf("observed (-want +got):\n%s", diff)
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	t.Parallel()
+	clock := &manualClock{now: time.Unix(1_700_000_000, 0)}
+	h := newPublic(func(p *httpserver.Public) {
+		p.RateLimit = 2
+		p.Now = clock.Now
+		p.RateKey = func(r *http.Request) string { return r.Header.Get("Test-Session") }
+	})
+	post := func(session string, want int) answer {
+		t.Helper()
+		got := send(t, h, http.MethodPost, "/graphql", "", http.Header{"Test-Session": {session}})
+		if got.status != want {
+			t.Errorf("session %q: got %d, want %d", session, got.status, want)
+		}
+		return got
+	}
+	post("alice", 200)
+	post("alice", 200)
+	refused := post("alice", 429)
+	if after := refused.header.Get("Retry-After"); after != "30" {
+		t.Errorf("Retry-After: got %q, want 30", after)
+	}
+	if _, code := refused.result(t); code != "RATE_LIMITED" {
+		t.Errorf("code: got %q, want RATE_LIMITED", code)
+	}
+	post("bob", 200)
+	post("", 200) // without a session the address counts
+	clock.Advance(30 * time.Second)
+	post("alice", 200)
+	post("alice", 429)
+}
+
+func TestRateLimitCountsAnIPv6NetworkAsOne(t *testing.T) {
+	t.Parallel()
+	h := newPublic(func(p *httpserver.Public) { p.RateLimit = 1 })
+	status := func(remote string) int {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr = remote
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	got := []int{status("[2001:db8::1]:1"), status("[2001:db8::2]:1"), status("[2001:db8:0:1::1]:1")}
+	if diff := cmp.Diff([]int{200, 429, 200}, got); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+}
+
+// manualClock is a clock that stands until it is advanced.
+type manualClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *manualClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *manualClock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func TestRefusalOutsideGraphQLIsText(t *testing.T) {
+	t.Parallel()
+	h := newPublic(func(p *httpserver.Public) { p.RateLimit = 1 })
+	send(t, h, http.MethodGet, "/", "", nil)
+	got := send(t, h, http.MethodGet, "/auth/login", "", nil)
+	if got.status != http.StatusTooManyRequests || got.body != "Too many requests.\n" {
+		t.Errorf("got %d %q, want 429 as text", got.status, got.body)
+	}
+}

@@ -1,0 +1,78 @@
+package httpserver
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"galaxygate/internal/audit"
+)
+
+// Refusal is why a request is not served.
+type Refusal struct {
+	Status     int
+	Code       string        // extensions.code of the GraphQL error
+	Message    string        // one sentence, shown to the caller
+	RetryAfter time.Duration // sent in whole seconds; 0: not at all
+}
+
+// The codes of the GraphQL errors that this package makes itself.
+const (
+	codeBadUserInput = "BAD_USER_INPUT"
+	codeForbidden    = "FORBIDDEN"
+	codeRateLimited  = "RATE_LIMITED"
+	codeInternal     = "INTERNAL_SERVER_ERROR"
+)
+
+// internalError is the answer to what went wrong in this process.
+func internalError() Refusal {
+	return Refusal{Status: http.StatusInternalServerError, Code: codeInternal, Message: "Internal error."}
+}
+
+// Refuse answers the request with the refusal: as a GraphQL error at
+// GraphQLPath, as plain text elsewhere. An internal error names the request's
+// ID, by which the log tells more.
+func Refuse(w http.ResponseWriter, r *http.Request, refusal Refusal) {
+	extensions := map[string]any{"code": refusal.Code}
+	if refusal.RetryAfter > 0 {
+		seconds := int((refusal.RetryAfter + time.Second - 1) / time.Second)
+		extensions["retryAfter"] = seconds
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	}
+	message := refusal.Message
+	if id := audit.ActorFrom(r.Context()).RequestID; refusal.Code == codeInternal && id != "" {
+		message += " Request ID: " + id
+	}
+	if r.URL.Path != GraphQLPath {
+		http.Error(w, message, refusal.Status)
+		return
+	}
+	list := gqlerror.List{{Message: message, Extensions: extensions}}
+	if w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", contentType(mediaJSON))
+	}
+	writeResult(w, refusal.Status, result{Errors: list})
+}
+
+// result is a GraphQL response. A request error has no data, an execution whose
+// root became null has the data null (GraphQL, section 7.1).
+type result struct {
+	Errors     gqlerror.List   `json:"errors,omitempty"`
+	Data       json.RawMessage `json:"data,omitempty"`
+	Extensions map[string]any  `json:"extensions,omitempty"`
+}
+
+// writeResult sends the response with the Content-Type that is set already.
+func writeResult(w http.ResponseWriter, status int, res result) {
+	body, err := json.Marshal(res)
+	if err != nil {
+		status = http.StatusInternalServerError
+		body = []byte(`{"errors":[{"message":"Internal error.","extensions":{"code":"` + codeInternal + `"}}]}`)
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client has gone: nobody is left to tell
+}

@@ -1,0 +1,147 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"galaxygate/internal/audit"
+	"galaxygate/internal/grant"
+	"galaxygate/internal/secret"
+	"galaxygate/internal/session"
+)
+
+// The times that a sign-in's last steps and the revocation of replaced tokens
+// may take.
+const (
+	callbackLimit = 30 * time.Second
+	revokeLimit   = 10 * time.Second
+)
+
+// callback takes the browser back from the provider (OpenID Connect Core 1.0,
+// section 3.1.2.5) and signs it in.
+func (h *Handler) callback(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	state := secret.New(query.Get("state"))
+	attempt, err := h.Store.TakeAttempt(r.Context(), state, h.browserCookie(r), h.Now())
+	if errors.Is(err, ErrNoAttempt) {
+		h.fail(w, r, "", failure{badState, "state", nil})
+		return
+	}
+	if err != nil {
+		h.fail(w, r, "", failure{storeAway, "store", err})
+		return
+	}
+	// A browser that leaves now must not leave tokens behind that nobody knows.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callbackLimit)
+	defer cancel()
+	signIn, problem := h.exchange(ctx, query, attempt)
+	if problem != nil {
+		h.fail(w, r, attempt.ReturnTo, *problem)
+		return
+	}
+	var token secret.Text
+	signIn.Session, token = h.Sessions.New(r.Context(), session.Browser)
+	signIn.SessionToken = token
+	if old, ok := session.FromContext(r.Context()); ok {
+		signIn.EndSessionID = old.ID
+	}
+	created, replaced, err := h.Store.SignIn(ctx, signIn, h.Now())
+	if err != nil {
+		// The tokens are not revoked: they may be stored all the same, where the
+		// answer was lost, or be the ones of the stored grant once more.
+		h.fail(w, r, attempt.ReturnTo, failure{storeAway, "store", err})
+		return
+	}
+	if !replaced.IsZero() {
+		h.revoke(r.Context(), secret.Text{}, replaced)
+	}
+	h.Logger.InfoContext(r.Context(), "signed in", "user_id", created.UserID, "session_id", created.ID)
+	h.Sessions.SetCookie(w, token)
+	if attempt.ReturnTo == "" {
+		attempt.ReturnTo = h.PublicURL.JoinPath("/").String()
+	}
+	seeOther(w, r, attempt.ReturnTo)
+}
+
+// exchange turns the provider's authorization response into tokens that belong
+// to a verified identity.
+func (h *Handler) exchange(ctx context.Context, query url.Values, a Attempt) (SignIn, *failure) {
+	if code := query.Get("error"); code != "" {
+		return SignIn{}, refusal(code)
+	}
+	if query.Get("code") == "" {
+		return SignIn{}, &failure{providerBroken, "code_missing", nil}
+	}
+	identity, tokens, err := h.Provider.Exchange(ctx, secret.New(query.Get("code")), a.Verifier, a.Nonce)
+	if err != nil {
+		f := providerFailure(err)
+		return SignIn{}, &f
+	}
+	if iss := query.Get("iss"); iss != "" && iss != identity.Issuer { // RFC 9207
+		h.revoke(ctx, tokens.Access, tokens.Refresh)
+		return SignIn{}, &failure{providerBroken, "issuer", nil}
+	}
+	// The access token must be the same person's as the ID token. A provider
+	// that cannot say so now is asked again with every query.
+	var claims struct{}
+	err = h.Provider.UserInfo(ctx, tokens.Access, identity.Subject, &claims)
+	if errors.Is(err, grant.ErrSubjectMismatch) {
+		h.revoke(ctx, tokens.Access, tokens.Refresh)
+		return SignIn{}, &failure{providerBroken, "userinfo_subject", err}
+	}
+	if tokens.Scopes == nil {
+		tokens.Scopes = a.Scopes // RFC 6749, section 5.1
+	}
+	return SignIn{
+		Issuer:            identity.Issuer,
+		Subject:           identity.Subject,
+		ProviderSessionID: identity.SessionID,
+		Tokens:            tokens,
+	}, nil
+}
+
+// revoke takes tokens back at the provider, as far as it can, without keeping
+// the browser waiting.
+func (h *Handler) revoke(ctx context.Context, access, refresh secret.Text) {
+	ctx = context.WithoutCancel(ctx)
+	h.running.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, revokeLimit)
+		defer cancel()
+		if _, err := h.Provider.Revoke(ctx, access, refresh); err != nil {
+			f := grant.AsFailure(err)
+			h.Logger.WarnContext(ctx, "replaced tokens not revoked", "reason", f.Reason, "status", f.Status)
+		}
+	})
+}
+
+// fail ends a sign-in that did not succeed: it is logged and recorded, and the
+// browser goes back to where it came from with an error (RFC 6749, section
+// 4.1.2.1), or else gets a page with a way on.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, returnTo string, f failure) {
+	switch {
+	case f.page == providerRefuses:
+		h.Logger.ErrorContext(r.Context(), "provider refuses the gateway: check ROLLUP_CLIENT_ID and ROLLUP_CLIENT_SECRET",
+			"alarm", true, "reason", f.reason, "error", f.err)
+	case f.err != nil:
+		h.Logger.WarnContext(r.Context(), "sign-in failed", "reason", f.reason, "error", f.err)
+	default:
+		h.Logger.InfoContext(r.Context(), "sign-in failed", "reason", f.reason)
+	}
+	event := audit.Event{Kind: audit.SignInFailed, Reason: f.reason, At: h.Now()}
+	if err := h.Audit.Record(r.Context(), event); err != nil {
+		h.Logger.ErrorContext(r.Context(), "audit event not recorded", "kind", event.Kind, "error", err)
+	}
+	target, err := url.Parse(returnTo)
+	if returnTo == "" || err != nil {
+		h.page(w, r, f.page)
+		return
+	}
+	c, query := f.page.content(), target.Query()
+	query.Set("error", c.code)
+	query.Set("error_description", c.text)
+	target.RawQuery = query.Encode()
+	seeOther(w, r, target.String())
+}

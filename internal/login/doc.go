@@ -1,0 +1,7 @@
+// Package login owns the sign-in flows over HTTP: it sends a browser to the
+// provider, takes it back, and turns an authorization code into a stored grant
+// and a session.
+//
+// It leaves the provider's wire format to package passport, the tokens once
+// they are stored to package grant, and the SQL to package store.
+package login

@@ -1,0 +1,191 @@
+package login_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"galaxygate/internal/grant"
+	"galaxygate/internal/login"
+	"galaxygate/internal/passport"
+	"galaxygate/internal/redirect"
+	"galaxygate/internal/secret"
+	"galaxygate/internal/session"
+	"galaxygate/internal/testdb"
+)
+
+// provider vouches for Alice, and says nothing of scopes. The real ones are
+// driven by the end-to-end tests.
+type provider struct {
+	refresh string // what the next sign-in brings
+	asked   []string
+	revoked []string
+}
+
+func (p *provider) AuthCodeURL(_ context.Context, a passport.Authorization) (string, error) {
+	p.asked = a.Scopes
+	return "https://id.example.com/authorize?state=" + a.State.Reveal(), nil
+}
+
+func (p *provider) Exchange(context.Context, secret.Text, secret.Text, secret.Text) (passport.Identity, grant.Tokens, error) {
+	return passport.Identity{Issuer: "https://id.example.com", Subject: "alice"},
+		grant.Tokens{Access: secret.New("access"), Refresh: secret.New(p.refresh), AccessExpiresAt: time.Now().Add(time.Hour)}, nil
+}
+
+func (p *provider) UserInfo(context.Context, secret.Text, string, any) error { return nil }
+
+func (p *provider) Revoke(_ context.Context, _, refresh secret.Text) (bool, error) {
+	p.revoked = append(p.revoked, refresh.Reveal())
+	return true, nil
+}
+
+// readOnly is a store that can no longer be written.
+type readOnly struct{ login.Store }
+
+func (readOnly) SignIn(context.Context, login.SignIn, time.Time) (session.Session, secret.Text, error) {
+	return session.Session{}, secret.Text{}, errors.New("read-only")
+}
+
+// desk is a handler behind https, and one browser.
+type desk struct {
+	*login.Handler
+	provider *provider
+	http     http.Handler
+	cookies  map[string]*http.Cookie
+}
+
+func open(t *testing.T) *desk {
+	t.Helper()
+	db := testdb.SQLite(t)()
+	logger := slog.New(slog.DiscardHandler)
+	sessions := &session.Manager{
+		Store: db, Ender: db, IdleTimeout: time.Hour, Lifetime: time.Hour, Secure: true,
+		Unavailable: http.NotFoundHandler(), Now: time.Now, Logger: logger,
+	}
+	d := &desk{provider: &provider{refresh: "refresh-1"}, cookies: make(map[string]*http.Cookie)}
+	d.Handler = &login.Handler{
+		Provider: d.provider, Store: db, Grants: db, Sessions: sessions, Audit: db, Scopes: []string{"openid", "email"},
+		PublicURL: &url.URL{Scheme: "https", Host: "gate.example.com"}, Returns: redirect.Rules{}, Now: time.Now, Logger: logger,
+	}
+	mux := http.NewServeMux()
+	for pattern, handler := range d.Routes() {
+		mux.Handle(pattern, handler)
+	}
+	d.http = sessions.Middleware(mux)
+	return d
+}
+
+// send sends a request with the browser's cookies and keeps those of the answer.
+func (d *desk) send(method, target string) *http.Response {
+	r := httptest.NewRequest(method, "https://gate.example.com"+target, nil)
+	for _, cookie := range d.cookies {
+		r.AddCookie(cookie)
+	}
+	recorder := httptest.NewRecorder()
+	d.http.ServeHTTP(recorder, r)
+	resp := recorder.Result()
+	for _, cookie := range resp.Cookies() {
+		d.cookies[cookie.Name] = cookie
+	}
+	return resp
+}
+
+func (d *desk) signIn(t *testing.T, query string) *http.Response {
+	t.Helper()
+	at, err := d.send(http.MethodGet, "/auth/login"+query).Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp := d.send(http.MethodGet, "/auth/callback?code=c&state="+at.Query().Get("state"))
+	if err := d.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+func TestSigningInAgainRevokesTheReplacedToken(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.signIn(t, "")
+	d.signIn(t, "")
+	if len(d.provider.revoked) != 0 {
+		t.Errorf("revoked %q, which is the stored token once more", d.provider.revoked)
+	}
+	d.provider.refresh = "refresh-2"
+	d.signIn(t, "")
+	if !slices.Equal(d.provider.revoked, []string{"refresh-1"}) {
+		t.Errorf("revoked %q, want refresh-1", d.provider.revoked)
+	}
+}
+
+func TestASignInThatCannotBeStoredRevokesNothing(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.signIn(t, "")
+	d.Store = readOnly{d.Store}
+	if resp := d.signIn(t, ""); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("got status %d", resp.StatusCode)
+	}
+	if len(d.provider.revoked) != 0 {
+		t.Errorf("revoked %q, which the stored grant holds", d.provider.revoked)
+	}
+}
+
+func TestScopesOfASilentProviderAreThoseAskedFor(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.signIn(t, "?scope=profile+email")
+	if want := []string{"openid", "email", "profile"}; !slices.Equal(d.provider.asked, want) {
+		t.Errorf("asked for %q, want %q", d.provider.asked, want)
+	}
+	d.send(http.MethodGet, "/auth/login?scope=erc_4337")
+	if want := []string{"openid", "email", "erc_4337", "profile"}; !slices.Equal(d.provider.asked, want) {
+		t.Errorf("a signed-in user: asked for %q, want %q, with what was granted", d.provider.asked, want)
+	}
+}
+
+func TestCookies(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.signIn(t, "")
+	for _, name := range []string{"__Host-galaxygate", "__Host-galaxygate-login"} {
+		c := d.cookies[name]
+		if c == nil || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || len(c.Value) != 43 {
+			t.Errorf("%s: got %v", name, c)
+		}
+	}
+	if life := d.cookies["__Host-galaxygate-login"].MaxAge; life != 600 {
+		t.Errorf("the sign-in cookie lives %d s", life)
+	}
+}
+
+func TestLogoutClearsOnlyACookieThatCame(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.signIn(t, "")
+	cookies := d.cookies
+	d.cookies = make(map[string]*http.Cookie) // as from another site: SameSite keeps them back
+	if resp := d.send(http.MethodPost, "/auth/logout"); len(resp.Cookies()) != 0 {
+		t.Errorf("without a cookie: got %v", resp.Cookies())
+	}
+	d.cookies = cookies
+	if resp := d.send(http.MethodPost, "/auth/logout"); len(resp.Cookies()) != 1 || resp.Cookies()[0].MaxAge != -1 {
+		t.Errorf("with a cookie: got %v", resp.Cookies())
+	}
+}
+
+func TestALookBeginsNoSignIn(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	for _, path := range []string{"/auth/login", "/auth/callback"} {
+		if resp := d.send(http.MethodHead, path); resp.StatusCode != http.StatusMethodNotAllowed || len(resp.Cookies()) != 0 {
+			t.Errorf("HEAD %s: got %d", path, resp.StatusCode)
+		}
+	}
+}

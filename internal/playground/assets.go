@@ -1,0 +1,112 @@
+package playground
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"time"
+)
+
+//go:embed assets/*.css assets/*.js web
+var files embed.FS
+
+// AssetsPath is the prefix under which the page's files are served.
+const AssetsPath = "/-/playground/"
+
+// assetFiles are the files that the page loads.
+func assetFiles() []string {
+	return []string{
+		"assets/graphiql.min.css",
+		"assets/graphiql.min.js",
+		"assets/react-dom.production.min.js",
+		"assets/react.production.min.js",
+		"web/app.css",
+		"web/app.js",
+	}
+}
+
+// asset is one file that the page loads.
+type asset struct {
+	url         string // changes with the content
+	etag        string
+	contentType string
+	content     []byte
+	compressed  func() []byte // gzip, made once when first asked for
+}
+
+// loadAssets returns the assets by the names of their files.
+func loadAssets() (map[string]asset, error) {
+	out := map[string]asset{}
+	for _, file := range assetFiles() {
+		content, err := files.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read asset: %w", err)
+		}
+		sum := sha256.Sum256(content)
+		hash := hex.EncodeToString(sum[:8])
+		name := path.Base(file)
+		out[name] = asset{
+			url:         AssetsPath + hash + "/" + name,
+			etag:        `"` + hash + `"`,
+			contentType: contentType(name),
+			content:     content,
+			compressed:  sync.OnceValue(func() []byte { return compress(content) }),
+		}
+	}
+	return out, nil
+}
+
+func contentType(name string) string {
+	if path.Ext(name) == ".css" {
+		return "text/css; charset=utf-8"
+	}
+	return "text/javascript; charset=utf-8"
+}
+
+func compress(content []byte) []byte {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, _ = w.Write(content) // a bytes.Buffer takes everything
+	_ = w.Close()
+	return out.Bytes()
+}
+
+// ServeHTTP serves the asset, compressed where the client takes gzip. Its URL
+// names its content, so it is cached for good.
+func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", a.contentType)
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Set("Vary", "Accept-Encoding")
+	if !takesGzip(r) {
+		h.Set("ETag", a.etag)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.content))
+		return
+	}
+	h.Set("Content-Encoding", "gzip")
+	h.Set("ETag", strings.TrimSuffix(a.etag, `"`)+`-gzip"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.compressed()))
+}
+
+// takesGzip reports whether gzip is among the encodings that the client names,
+// and not excluded (RFC 9110, section 12.5.3).
+func takesGzip(r *http.Request) bool {
+	for _, header := range r.Header.Values("Accept-Encoding") {
+		for coding := range strings.SplitSeq(header, ",") {
+			name, params, _ := strings.Cut(coding, ";")
+			if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
+				continue
+			}
+			weight, given := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q=")
+			return !given || strings.Trim(weight, "0.") != ""
+		}
+	}
+	return false
+}

@@ -1,0 +1,216 @@
+package playground_test
+
+import (
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"galaxygate/internal/playground"
+)
+
+func newServer(t *testing.T, on bool, name string) *httptest.Server {
+	t.Helper()
+	handler, err := playground.Handler(playground.Options{
+		Playground: on,
+		SignedIn:   func(context.Context) (string, bool) { return name, name != "" },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server
+}
+
+// get returns the response to a GET, whose body has been read.
+func get(t *testing.T, url string, header http.Header) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	// Compression is asked for by the tests themselves.
+	client := &http.Client{Transport: &http.Transport{DisableCompression: true}}
+	defer client.CloseIdleConnections()
+	response, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(body)
+}
+
+func TestPage(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		on       bool
+		signedIn string
+		query    string
+		want     []string
+		wantNone []string
+	}{
+		{
+			name: "the playground", on: true,
+			want:     []string{"graphiql.min.js", `id="sign-in"`, `id="sign-out"`},
+			wantNone: []string{`id="banner"`, `class="short"`},
+		},
+		{
+			name: "the short page for nobody",
+			want: []string{"You are not signed in.", `href="/auth/login?return_to=/"`}, wantNone: []string{"<script", "/auth/logout"},
+		},
+		{
+			name: "the short page for Alice", signedIn: "Alice <3",
+			want: []string{"signed in as Alice &lt;3", `action="/auth/logout?return_to=/"`}, wantNone: []string{"<script", "/auth/login"},
+		},
+		{
+			name: "a declined sign-in", on: true, query: "?error=access_denied&error_description=Alice+said+no",
+			want: []string{"Sign-in was declined."}, wantNone: []string{"Alice said no"},
+		},
+		{
+			name: "an unknown error with markup in it", query: "?error=x&error_description=%3Cscript%3Ealert(1)%3C/script%3E",
+			want: []string{"Sign-in did not succeed."}, wantNone: []string{"script>", "alert(1)"},
+		},
+		{
+			name: "a description without an error", query: "?error_description=Call+Bob", wantNone: []string{"Call Bob"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			response, body := get(t, newServer(t, tt.on, tt.signedIn).URL+"/"+tt.query, nil)
+			if response.StatusCode != http.StatusOK {
+				t.Errorf("status: got %d, want 200", response.StatusCode)
+			}
+			if got := response.Header.Get("Content-Security-Policy"); !strings.Contains(got, "default-src 'none'") || strings.Contains(got, "unsafe") {
+				t.Errorf("Content-Security-Policy: got %q", got)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(body, want) {
+					t.Errorf("page lacks %q", want)
+				}
+			}
+			for _, none := range tt.wantNone {
+				if strings.Contains(body, none) {
+					t.Errorf("page has %q", none)
+				}
+			}
+		})
+	}
+}
+
+func TestPageNamesAssetsThatAreServed(t *testing.T) {
+	t.Parallel()
+	server := newServer(t, true, "")
+	_, body := get(t, server.URL, nil)
+	urls := regexp.MustCompile(`(?:src|href)="(`+playground.AssetsPath+`[^"]+)"`).FindAllStringSubmatch(body, -1)
+	if len(urls) != 6 {
+		t.Fatalf("assets on the page: got %d, want 6", len(urls))
+	}
+	for _, match := range urls {
+		plain, content := get(t, server.URL+match[1], nil)
+		if plain.StatusCode != http.StatusOK || !strings.Contains(plain.Header.Get("Cache-Control"), "immutable") {
+			t.Errorf("%s: got %d %q", match[1], plain.StatusCode, plain.Header.Get("Cache-Control"))
+		}
+		again, _ := get(t, server.URL+match[1], http.Header{"If-None-Match": {plain.Header.Get("ETag")}})
+		if again.StatusCode != http.StatusNotModified {
+			t.Errorf("%s with its ETag: got %d, want 304", match[1], again.StatusCode)
+		}
+		small, compressed := get(t, server.URL+match[1], http.Header{"Accept-Encoding": {"br, gzip"}})
+		if small.Header.Get("Content-Encoding") != "gzip" || small.Header.Get("ETag") == plain.Header.Get("ETag") {
+			t.Errorf("%s with gzip: got encoding %q, ETag %q", match[1], small.Header.Get("Content-Encoding"), small.Header.Get("ETag"))
+		}
+		if unpack(t, compressed) != content {
+			t.Errorf("%s: the compressed content differs", match[1])
+		}
+	}
+}
+
+func unpack(t *testing.T, compressed string) string {
+	t.Helper()
+	r, err := gzip.NewReader(strings.NewReader(compressed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func TestAssetsAreNotCompressedForWhoDoesNotTakeIt(t *testing.T) {
+	t.Parallel()
+	server := newServer(t, true, "")
+	_, body := get(t, server.URL, nil)
+	url := regexp.MustCompile(`href="([^"]+app\.css)"`).FindStringSubmatch(body)[1]
+	for _, header := range []string{"identity", "gzip;q=0", "gzip; q=0.0, br", "gzipped"} {
+		response, _ := get(t, server.URL+url, http.Header{"Accept-Encoding": {header}})
+		if got := response.Header.Get("Content-Encoding"); got != "" {
+			t.Errorf("%q: got encoding %q, want none", header, got)
+		}
+	}
+}
+
+func TestNothingElseIsServed(t *testing.T) {
+	t.Parallel()
+	server := newServer(t, true, "")
+	for _, path := range []string{"/other", playground.AssetsPath, playground.AssetsPath + "app.js", playground.AssetsPath + "0000000000000000/app.js"} {
+		if response, _ := get(t, server.URL+path, nil); response.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: got %d, want 404", path, response.StatusCode)
+		}
+	}
+}
+
+func TestAssetsAreAsPublished(t *testing.T) {
+	t.Parallel()
+	sums, err := os.ReadFile("assets/SHA256SUMS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]string{"SHA256SUMS": ""}
+	for line := range strings.Lines(string(sums)) {
+		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		listed[name] = sum
+	}
+	entries, err := os.ReadDir("assets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != len(listed) {
+		t.Errorf("files: got %d, want the %d listed", len(entries), len(listed))
+	}
+	for _, entry := range entries {
+		want, ok := listed[entry.Name()]
+		if !ok {
+			t.Errorf("%s is not listed", entry.Name())
+		}
+		if want == "" {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join("assets", entry.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(content)
+		if got := hex.EncodeToString(sum[:]); got != want {
+			t.Errorf("%s: got %s, want %s", entry.Name(), got, want)
+		}
+	}
+}
