@@ -1,0 +1,190 @@
+// Command galaxygate serves a GraphQL API as the user, and keeps the user's
+// tokens so that clients need not.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"galaxygate/internal/config"
+	"galaxygate/internal/store"
+	"galaxygate/internal/vault"
+)
+
+// commands are the command line.
+type commands struct {
+	Serve   serveCommand `cmd:"" default:"1" help:"Serve the gateway. This is the default."`
+	Migrate struct {
+		Up     migrateUp     `cmd:"" help:"Apply the migrations that are pending."`
+		Status migrateStatus `cmd:"" help:"List the migrations and whether they are applied."`
+	} `cmd:"" help:"Look after the database's schema."`
+	Keys struct {
+		New keysNew `cmd:"" help:"Print a new keyset for TOKEN_KEYSET or TOKEN_KEYSET_FILE."`
+	} `cmd:"" help:"Look after the keys that seal tokens."`
+	Config configCommand `cmd:"" help:"Print the effective configuration, secrets masked; exit 1 with every problem where it is invalid."`
+}
+
+// program is what every command may use.
+type program struct {
+	ctx    context.Context //nolint:containedctx // the life of the process
+	env    *config.Environment
+	stdout io.Writer
+	stderr io.Writer
+}
+
+func main() {
+	// A second signal does not end the process sooner: a refresh may be under
+	// way, whose successor token exists nowhere else.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// run runs the command line and returns the exit status: 0 done, 1 it did not
+// work out, 2 it was not understood.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var settings strings.Builder
+	if err := config.Describe(&settings); err != nil {
+		_, _ = fmt.Fprintln(stderr, "galaxygate:", err)
+		return 1
+	}
+	exited, status := false, 0
+	parser, err := kong.New(&commands{},
+		kong.Name("galaxygate"),
+		kong.Description("A GraphQL gateway that keeps your users' tokens.\n\n"+
+			"It is configured by its environment, and by a .env file where there is one. "+
+			"With nothing set it runs in development mode, everything embedded."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited, status = true, code }),
+		kong.Help(func(options kong.HelpOptions, kctx *kong.Context) error {
+			if err := kong.DefaultHelpPrinter(options, kctx); err != nil || kctx.Selected() != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(stdout, "\nEnvironment (each also as NAME_FILE, a file that holds the value):\n%s", settings.String())
+			return err
+		}),
+	)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "galaxygate:", err)
+		return 1
+	}
+	parsed, err := parser.Parse(args)
+	if exited {
+		return status
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "galaxygate: %v\nTry: galaxygate --help\n", err)
+		return 2
+	}
+	env, err := config.System()
+	if err == nil {
+		err = parsed.Run(&program{ctx: ctx, env: env, stdout: stdout, stderr: stderr})
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "galaxygate:", err)
+		return 1
+	}
+	return 0
+}
+
+type serveCommand struct{}
+
+func (serveCommand) Run(p *program) error {
+	cfg, err := p.config()
+	if err != nil {
+		return err
+	}
+	return serve(p.ctx, cfg, p.stdout, p.stderr)
+}
+
+type migrateUp struct{}
+
+func (migrateUp) Run(p *program) error {
+	return p.withStore(func(db *store.DB) error {
+		if err := db.Migrate(p.ctx); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(p.stdout, "The database's schema is up to date.")
+		return err
+	})
+}
+
+type migrateStatus struct{}
+
+func (migrateStatus) Run(p *program) error {
+	return p.withStore(func(db *store.DB) error {
+		migrations, err := db.MigrationStatus(p.ctx)
+		if err != nil {
+			return err
+		}
+		for _, m := range migrations {
+			applied := "pending"
+			if !m.AppliedAt.IsZero() {
+				applied = "applied " + m.AppliedAt.UTC().Format("2006-01-02 15:04:05Z")
+			}
+			if _, err := fmt.Fprintf(p.stdout, "%5d  %-40s %s\n", m.Version, m.Name, applied); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+type keysNew struct{}
+
+func (keysNew) Run(p *program) error {
+	keyset, err := vault.NewKeyset()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.stdout, keyset.Reveal())
+	return err
+}
+
+type configCommand struct{}
+
+func (configCommand) Run(p *program) error {
+	cfg, err := p.config()
+	if err != nil {
+		return err
+	}
+	return cfg.Print(p.stdout)
+}
+
+// config reads the configuration; its error lists every problem.
+func (p *program) config() (config.Config, error) {
+	cfg, err := config.Load(p.env)
+	if !cfg.Keyset.IsZero() {
+		if _, bad := vault.New(cfg.Keyset); bad != nil {
+			err = errors.Join(err, fmt.Errorf("TOKEN_KEYSET: %w", bad))
+		}
+	}
+	if err != nil {
+		return cfg, fmt.Errorf("the configuration is not valid:\n%w", err)
+	}
+	return cfg, nil
+}
+
+// withStore runs do on the database, for commands that need no keyset.
+func (p *program) withStore(do func(*store.DB) error) error {
+	cfg, err := config.LoadDatabase(p.env)
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(cfg.DatabaseURL.Reveal(), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	return do(db)
+}
