@@ -1,0 +1,42 @@
+-- +goose Up
+
+-- refresh_expires_at is when the refresh token ends, NULL where nobody said.
+-- lapses counts the leases in a row that ran out without a word. The sweep
+-- leaves a grant alone until sweep_at, by the database's clock.
+ALTER TABLE grants ADD COLUMN refresh_expires_at {{.Time}};
+ALTER TABLE grants ADD COLUMN lapses BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE grants ADD COLUMN sweep_at {{.Time}};
+
+CREATE INDEX grants_refresh_expires_at ON grants (refresh_expires_at);
+CREATE INDEX sessions_ended_at ON sessions (ended_at);
+
+-- The processes that serve now, each until expires_at unless it says so again,
+-- with the keys that it can open values under. By the database's clock.
+CREATE TABLE replicas (
+    id         TEXT NOT NULL PRIMARY KEY,
+    key_ids    TEXT NOT NULL,
+    expires_at {{.Time}} NOT NULL
+);
+
+-- Tokens that are to be taken back at the provider and nowhere else stored any
+-- more. The times are by the database's clock.
+CREATE TABLE revocations (
+    id         TEXT NOT NULL PRIMARY KEY,
+    kind       TEXT NOT NULL,
+    user_id    TEXT NOT NULL,
+    grant_id   TEXT NOT NULL,
+    sealed     {{.Bytes}} NOT NULL,
+    attempts   BIGINT NOT NULL,
+    created_at {{.Time}} NOT NULL,
+    due_at     {{.Time}} NOT NULL
+);
+
+CREATE INDEX revocations_due_at ON revocations (due_at);
+
+-- Logout tokens that have been used, until they have expired by themselves.
+CREATE TABLE logout_tokens (
+    id         {{.Bytes}} NOT NULL PRIMARY KEY,
+    expires_at {{.Time}} NOT NULL
+);
+
+CREATE INDEX logout_tokens_expires_at ON logout_tokens (expires_at);
