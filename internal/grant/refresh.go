@@ -71,6 +71,10 @@ func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
 	// successor to store.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
 	defer cancel()
+	// Entered before the intent, which is refused once the user has signed out: a
+	// last session that ends meanwhile is ended only after the provider was asked.
+	_, leave := s.uses.enter(ctx, g.UserID)
+	defer leave()
 	start, owner := s.Now(), rand.Text()
 	if err := s.acquire(ctx, g, owner); err != nil {
 		return Grant{}, err
@@ -82,6 +86,7 @@ func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
 		}
 	}()
 	tokens, err := s.exchange(ctx, g)
+	leave()
 	if err != nil {
 		f := AsFailure(err)
 		if err := s.fail(ctx, g, owner, f); err != nil {
@@ -118,7 +123,7 @@ func (s *Source) acquire(ctx context.Context, g Grant, owner string) error {
 	limited, cancel := context.WithTimeout(ctx, acquireLimit)
 	defer cancel()
 	err := s.Leases.Acquire(limited, g, owner, leaseLife)
-	if errors.Is(err, ErrLost) {
+	if errors.Is(err, ErrLost) || errors.Is(err, ErrSignedOut) {
 		return err
 	}
 	if err == nil && s.Now().Sub(start) > acquireLimit {
@@ -192,7 +197,7 @@ func (s *Source) condemn(ctx context.Context, g Grant, f *Failure) {
 	if err == nil {
 		err = s.fail(ctx, g, owner, f)
 	}
-	if err != nil && !errors.Is(err, ErrLost) {
+	if err != nil && !errors.Is(err, ErrLost) && !errors.Is(err, ErrSignedOut) {
 		s.Logger.WarnContext(ctx, "grant not marked", "grant_id", g.ID, "reason", f.Reason, "error", err)
 	}
 }

@@ -42,6 +42,7 @@ type Session struct {
 	ID         string // random, unrelated to the token
 	UserID     string
 	Subject    string // the user's subject at the provider
+	UserSince  time.Time // when the user first signed in
 	Kind       Kind
 	UserAgent  string
 	IPAddress  string

@@ -17,6 +17,7 @@ type Metrics struct {
 	registry  *prometheus.Registry
 	requests  *prometheus.HistogramVec
 	refreshes *prometheus.HistogramVec
+	lookUps   *prometheus.CounterVec
 }
 
 // NewMetrics returns the metrics with those of the Go runtime and the process.
@@ -33,11 +34,15 @@ func NewMetrics() *Metrics {
 			Help:    "How long presentations of a refresh token took, by how they ended.",
 			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"outcome"}),
+		lookUps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "galaxygate_cache_lookups_total",
+			Help: "Look-ups in memory, by cache and by whether they were answered there.",
+		}, []string{"cache", "result"}),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.refreshes,
+		m.requests, m.refreshes, m.lookUps,
 	)
 	for _, outcome := range refreshOutcomes() {
 		m.refreshes.WithLabelValues(outcome) // shown as 0 before the first one
@@ -67,6 +72,20 @@ func (m *Metrics) ObserveRefresh(outcome string, took time.Duration) {
 		outcome = "other"
 	}
 	m.refreshes.WithLabelValues(outcome).Observe(took.Seconds())
+}
+
+// ObserveSessionCache records whether a session was found in memory.
+func (m *Metrics) ObserveSessionCache(hit bool) { m.observeCache("sessions", hit) }
+
+// ObserveGrantCache records whether a grant was found in memory.
+func (m *Metrics) ObserveGrantCache(hit bool) { m.observeCache("grants", hit) }
+
+func (m *Metrics) observeCache(name string, hit bool) {
+	result := "miss"
+	if hit {
+		result = "hit"
+	}
+	m.lookUps.WithLabelValues(name, result).Inc()
 }
 
 // Handler serves the metrics in the form that the client asks for, Prometheus'
