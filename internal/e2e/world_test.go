@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +41,8 @@ type provider struct {
 	issued func() []string
 	rollup *devrollup.Server // nil where it is another's
 	galaxy *devrollup.Controls
+	// arrived is called, where it is set, with each request to Rollup.
+	arrived *atomic.Pointer[func(path string)]
 }
 
 // rollup is Passport and Galaxy as Rollup has them.
@@ -53,7 +57,13 @@ func rollup(t *testing.T, redirect string) *provider {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.Config.Handler = look.Handler()
+	arrived, handler := &atomic.Pointer[func(string)]{}, look.Handler()
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f := arrived.Load(); f != nil {
+			(*f)(r.URL.Path)
+		}
+		handler.ServeHTTP(w, r)
+	})
 	server.Start()
 	t.Cleanup(server.Close)
 
@@ -79,6 +89,7 @@ func rollup(t *testing.T, redirect string) *provider {
 		issued:    look.Issued,
 		rollup:    look,
 		galaxy:    look.Controls,
+		arrived:   arrived,
 	}
 }
 
@@ -196,4 +207,18 @@ func found(t *testing.T, database string, with func(*testing.T, string) *provide
 	w.run(t)
 	w.await(t, w.admin+"/readyz", http.StatusOK)
 	return w
+}
+
+// replica runs another gateway of the same deployment.
+func (w *world) replica(t *testing.T) *gateway {
+	t.Helper()
+	g := prepare(t, nil)
+	for _, variable := range w.env {
+		if name, _, _ := strings.Cut(variable, "="); name != "ADDR" && name != "ADMIN_ADDR" {
+			g.env = append(g.env, variable) // the later one counts
+		}
+	}
+	g.run(t)
+	g.await(t, g.admin+"/readyz", http.StatusOK)
+	return g
 }

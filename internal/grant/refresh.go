@@ -32,7 +32,7 @@ const (
 )
 
 // refresh returns the user's grant once it is another edition than the stale
-// one, by presenting the refresh token or by waiting for whoever does.
+// one and valid, by presenting the refresh token or by waiting for whoever does.
 func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 	// Watch before reading: a wake-up between the two must not be missed.
 	wake, stop := s.Store.Watch(stale.ID)
@@ -44,7 +44,7 @@ func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 			return Grant{}, fmt.Errorf("read grant: %w", err)
 		case g.Status != Active:
 			return Grant{}, reauthenticate(g.StatusReason)
-		case g.edition() != stale.edition():
+		case g.edition() != stale.edition() && s.Now().Before(g.AccessExpiresAt):
 			return g, nil
 		case g.RetryIn > 0 && g.LastFailure != nil:
 			// Another request or replica has just been refused: do not ask again.
