@@ -70,6 +70,7 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 	}
 	defer func() { _ = db.Close() }()
 	metrics := telemetry.NewMetrics()
+	metrics.Count("galaxygate_grants", "Stored grants, by status.", "status", db.GrantsByStatus)
 	h, err := build(&cfg, db, metrics, logger)
 	if err != nil {
 		return err
@@ -164,7 +165,7 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Early:      cfg.RefreshEarly,
 		Now:        time.Now,
 		Logger:     logger,
-		Observe:    metrics.ObserveRefresh,
+		Observer:   metrics,
 	}
 	db.Subscribe(store.Listener{
 		GrantChanged: grants.Cache.Forget,

@@ -59,6 +59,7 @@ func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 		}
 		g, err = s.present(ctx, g)
 		if errors.Is(err, ErrLost) {
+			s.observer().Contended()
 			continue // fenced off: someone else's newer state counts
 		}
 		return g, err
@@ -80,11 +81,7 @@ func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
 		return Grant{}, err
 	}
 	outcome := "fenced"
-	defer func() {
-		if s.Observe != nil {
-			s.Observe(outcome, s.Now().Sub(start))
-		}
-	}()
+	defer func() { s.observer().Refreshed(outcome, s.Now().Sub(start)) }()
 	tokens, err := s.exchange(ctx, g)
 	leave()
 	if err != nil {
@@ -176,6 +173,9 @@ func (s *Source) fail(ctx context.Context, g Grant, owner string, f *Failure) er
 	err := persist(ctx, func() error { return s.Leases.Fail(ctx, g, owner, f, wait) })
 	if err != nil {
 		return fmt.Errorf("record failed refresh: %w", err)
+	}
+	if f.Kind == SignInAgain {
+		s.observer().Reauthenticate(f.Reason)
 	}
 	logger := s.Logger.With("grant_id", g.ID, "kind", f.Kind, "reason", f.Reason,
 		"status", f.Status, "message", f.Message, "retry_in", wait)

@@ -46,9 +46,8 @@ type Source struct {
 	Early  time.Duration
 	Now    func() time.Time
 	Logger *slog.Logger
-	// Observe is told how each attempt to refresh ended, "refreshed", "fenced" or
-	// the failure's kind, and how long it took. It may be nil.
-	Observe func(outcome string, took time.Duration)
+	// Observer is told what happens; nil: nobody is.
+	Observer Observer
 
 	flights  singleflight.Group
 	running  background.Group
@@ -180,6 +179,8 @@ func (s *Source) usable(ctx context.Context, userID string) (Grant, error) {
 
 // newer waits for another edition of the stale grant.
 func (s *Source) newer(ctx context.Context, stale Grant) (Grant, error) {
+	start := s.Now()
+	defer func() { s.observer().Waited(s.Now().Sub(start)) }()
 	for {
 		select {
 		case <-ctx.Done():
