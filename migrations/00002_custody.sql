@@ -10,7 +10,7 @@ ALTER TABLE grants ADD COLUMN lapsed_at {{.Time}};
 ALTER TABLE grants ADD COLUMN sweep_at {{.Time}};
 
 CREATE INDEX grants_sweep_at ON grants (sweep_at, refresh_expires_at);
-CREATE INDEX sessions_ended_at ON sessions (ended_at);
+CREATE INDEX sessions_ended_at ON sessions (ended_at, expires_at);
 
 -- The processes that serve now, each until expires_at unless it says so again,
 -- with the keys that it can open values under. By the database's clock.

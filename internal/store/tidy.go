@@ -64,7 +64,7 @@ func (h *Housekeeper) Tidy(ctx context.Context) {
 		remove("audit_events", deleteEventsSQL, now.Add(-h.AuditRetention))
 	}
 	remove("sign_in_attempts", deleteAttemptsSQL, now.Add(-longExpired))
-	remove("logout_tokens", deleteLogoutTokensSQL, now.Add(-longExpired))
+	remove("logout_tokens", deleteLogoutsSQL, now.Add(-longExpired))
 	remove("replicas", deleteReplicasSQL, now.Add(-longExpired))
 }
 
@@ -125,7 +125,7 @@ DELETE FROM audit_events WHERE id IN (
 DELETE FROM sign_in_attempts WHERE state_hash IN (
     SELECT state_hash FROM sign_in_attempts WHERE expires_at < ? ORDER BY expires_at LIMIT ? {for update skip locked})`
 
-	deleteLogoutTokensSQL = `
+	deleteLogoutsSQL = `
 DELETE FROM logout_tokens WHERE id IN (
     SELECT id FROM logout_tokens WHERE expires_at < ? ORDER BY expires_at LIMIT ? {for update skip locked})`
 
