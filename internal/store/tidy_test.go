@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"galaxygate/internal/audit"
+	"galaxygate/internal/grant"
 	"galaxygate/internal/login"
 	"galaxygate/internal/pgtest"
 	"galaxygate/internal/secret"
@@ -227,4 +229,47 @@ func TestAHousekeeperComesRoundUntilItsContextEnds(t *testing.T) {
 		cancel()
 		e.same("ended with", <-ended, nil)
 	})
+}
+
+// A row that another transaction holds, as another replica's sweep does, is
+// passed over.
+func TestASweepWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t, migrate)
+	e := &estate{t: t, db: open(t, url, testdb.NewVault(t)), raw: raw(t, url), now: time.Now().UTC()}
+	s := newSignIn("alice")
+	s.Tokens.RefreshExpiresAt = e.now
+	if _, _, err := e.db.SignIn(t.Context(), s, e.now); err != nil {
+		t.Fatalf("SignIn: %v", err)
+	}
+	other, err := e.raw.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatalf("begin: %v", err)
+	}
+	defer func() { _ = other.Rollback() }()
+	for _, statement := range []string{"SELECT 1 FROM grants FOR UPDATE", "SELECT 1 FROM sessions FOR UPDATE"} {
+		if _, err := other.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("lock: %v", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	claim := func() error {
+		_, err := e.db.Claim(ctx, e.now.Add(-time.Minute), func(time.Duration) time.Duration { return time.Hour })
+		return err
+	}
+	if err := claim(); !errors.Is(err, grant.ErrNotFound) {
+		t.Errorf("Claim: got %v, want ErrNotFound", err)
+	}
+	e.now = e.now.Add(2 * time.Hour)
+	e.same("tidied", e.tidy(nil), map[string]int{})
+	if err := other.Rollback(); err != nil {
+		t.Fatalf("rollback: %v", err)
+	}
+	e.now = e.now.Add(-2 * time.Hour)
+	if err := claim(); err != nil {
+		t.Errorf("Claim: %v", err)
+	}
+	e.now = e.now.Add(2 * time.Hour)
+	e.same("tidied", e.tidy(nil), map[string]int{"sessions_expired": 1})
 }
