@@ -53,19 +53,19 @@ func (h *Housekeeper) Run(ctx context.Context) error {
 func (h *Housekeeper) Tidy(ctx context.Context) {
 	now := h.Now()
 	h.repeat(ctx, "sessions_expired", func() (int, error) { return h.DB.endExpired(ctx, now, tidyBatch) })
-	remove := func(what, statement string, before time.Time) {
+	remove := func(what, statement string, before any) {
 		h.repeat(ctx, what, func() (int, error) {
-			n, err := h.DB.exec(ctx, h.DB.write, statement, stamp(before), tidyBatch)
+			n, err := h.DB.exec(ctx, h.DB.write, statement, before, tidyBatch)
 			return int(n), explain(ctx, "delete "+what, err)
 		})
 	}
-	remove("sessions", deleteSessionsSQL, now.Add(-h.SessionRetention))
+	remove("sessions", deleteSessionsSQL, stamp(now.Add(-h.SessionRetention)))
 	if h.AuditRetention > 0 {
-		remove("audit_events", deleteEventsSQL, now.Add(-h.AuditRetention))
+		remove("audit_events", deleteEventsSQL, stamp(now.Add(-h.AuditRetention)))
 	}
-	remove("sign_in_attempts", deleteAttemptsSQL, now.Add(-longExpired))
-	remove("logout_tokens", deleteLogoutsSQL, now.Add(-longExpired))
-	remove("replicas", deleteReplicasSQL, now.Add(-longExpired))
+	remove("sign_in_attempts", deleteAttemptsSQL, stamp(now.Add(-longExpired)))
+	remove("logout_tokens", deleteLogoutsSQL, stamp(now.Add(-longExpired)))
+	remove("replicas", deleteReplicasSQL, -longExpired.Microseconds())
 }
 
 // repeat runs the batch until it was the last one, or enough for one round.
@@ -111,7 +111,8 @@ func (db *DB) endExpired(ctx context.Context, now time.Time, limit int) (int, er
 
 // The statements that delete the rows which were over before the first
 // placeholder, the second's number at most. Rows that another replica is about
-// to delete are passed over.
+// to delete are passed over. Replicas live and end by the database's clock alone:
+// one whose own is wrong must not bury the others.
 const (
 	deleteSessionsSQL = `
 DELETE FROM sessions WHERE id IN (
@@ -131,5 +132,5 @@ DELETE FROM logout_tokens WHERE id IN (
 
 	deleteReplicasSQL = `
 DELETE FROM replicas WHERE id IN (
-    SELECT id FROM replicas WHERE expires_at < ? LIMIT ? {for update skip locked})`
+    SELECT id FROM replicas WHERE expires_at < {later} LIMIT ? {for update skip locked})`
 )

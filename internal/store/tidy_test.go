@@ -152,13 +152,9 @@ func TestRowsThatNobodyAsksAboutAreDeletedAnHourAfterTheirEnd(t *testing.T) {
 			if err != nil {
 				t.Fatalf("SaveAttempt: %v", err)
 			}
-			for _, statement := range []string{
-				"INSERT INTO logout_tokens (id, expires_at) VALUES ($1, $2)",
-				"INSERT INTO replicas (id, key_ids, expires_at) VALUES ($1, '', $2)",
-			} {
-				if _, err := e.raw.ExecContext(t.Context(), statement, secret.Random().Reveal(), e.now); err != nil {
-					t.Fatalf("insert: %v", err)
-				}
+			const statement = "INSERT INTO logout_tokens (id, expires_at) VALUES ($1, $2)"
+			if _, err := e.raw.ExecContext(t.Context(), statement, secret.Random().Hash(), e.now); err != nil {
+				t.Fatalf("insert: %v", err)
 			}
 		}
 		save()
@@ -166,7 +162,22 @@ func TestRowsThatNobodyAsksAboutAreDeletedAnHourAfterTheirEnd(t *testing.T) {
 		save()
 		e.same("an hour after their end", e.tidy(nil), map[string]int{})
 		e.now = e.now.Add(time.Microsecond)
-		e.same("later", e.tidy(nil), map[string]int{"sign_in_attempts": 1, "logout_tokens": 1, "replicas": 1})
+		e.same("later", e.tidy(nil), map[string]int{"sign_in_attempts": 1, "logout_tokens": 1})
+	})
+}
+
+func TestReplicasAreBuriedByTheDatabasesClock(t *testing.T) {
+	t.Parallel()
+	eachEstate(t, func(t *testing.T, e *estate) {
+		for id, age := range map[string]time.Duration{"gone": 61 * time.Minute, "of late": 59 * time.Minute} {
+			const statement = "INSERT INTO replicas (id, key_ids, expires_at) VALUES ($1, '', $2)"
+			if _, err := e.raw.ExecContext(t.Context(), statement, id, e.now.Add(-age)); err != nil {
+				t.Fatalf("insert: %v", err)
+			}
+		}
+		e.now = e.now.Add(24 * time.Hour) // by a clock that is wrong
+		e.same("tidied", e.tidy(nil), map[string]int{"replicas": 1})
+		e.same("left", e.count("SELECT count(*) FROM replicas WHERE id = 'of late'"), 1)
 	})
 }
 
