@@ -34,6 +34,7 @@ const (
 	EndedByUser          EndReason = "revoked"  // from another session
 	Replaced             EndReason = "replaced" // the same browser signed in again
 	AuthorizationRevoked EndReason = "authorization_revoked"
+	Expired              EndReason = "expired" // by itself, and noticed since
 )
 
 // Session is one signed-in browser or app. The token that carries it is not
