@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +37,9 @@ type provider struct {
 	setLife func(time.Duration)
 	// refreshes is how often a refresh token was presented.
 	refreshes func() int
+	// reuses is how often one was that had been used up.
+	reuses func() int
+	front  *front // sees the calls first
 	// issued is every code and token so far.
 	issued func() []string
 	rollup *devrollup.Server // nil where it is another's
@@ -53,7 +58,8 @@ func rollup(t *testing.T, redirect string) *provider {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.Config.Handler = look.Handler()
+	before := &front{provider: look.Handler()}
+	server.Config.Handler = before
 	server.Start()
 	t.Cleanup(server.Close)
 
@@ -76,6 +82,8 @@ func rollup(t *testing.T, redirect string) *provider {
 			look.Set(func(s *devrollup.Switches) { s.AccessTokenLife = devrollup.Duration(d) })
 		},
 		refreshes: func() int { return look.Counters()["token:refresh_token"] },
+		reuses:    func() int { return 0 }, // a token may be used for ever
+		front:     before,
 		issued:    look.Issued,
 		rollup:    look,
 		galaxy:    look.Controls,
@@ -86,9 +94,19 @@ func rollup(t *testing.T, redirect string) *provider {
 // tokens.
 func strict(t *testing.T, redirect string) *provider {
 	t.Helper()
-	op := strictop.Start(t, strictop.Options{
-		ClientID: "galaxygate", ClientSecret: clientSecret, RedirectURIs: []string{redirect}, AccessLife: time.Hour,
-	})
+	return strictly(t, redirect, strictop.Options{AccessLife: time.Hour})
+}
+
+// strictly is a strict provider with these options.
+func strictly(t *testing.T, redirect string, options strictop.Options) *provider {
+	t.Helper()
+	before := &front{}
+	options.ClientID, options.ClientSecret, options.RedirectURIs = "galaxygate", clientSecret, []string{redirect}
+	options.Front = func(provider http.Handler) http.Handler {
+		before.provider = provider
+		return before
+	}
+	op := strictop.Start(t, options)
 	galaxy, err := devrollup.NewGalaxy(devrollup.GalaxyConfig{
 		APIKey: secret.New(galaxyKey), ClientID: "galaxygate",
 		Verify: func(ctx context.Context, token string) (devrollup.Identity, error) {
@@ -131,6 +149,8 @@ func strict(t *testing.T, redirect string) *provider {
 		consent:   op.SetConsent,
 		setLife:   op.SetAccessLife,
 		refreshes: func() int { return op.Calls("refresh_token") },
+		reuses:    op.Reuses,
+		front:     before,
 		issued:    op.Issued,
 		galaxy:    galaxy.Controls,
 	}
@@ -196,4 +216,22 @@ func found(t *testing.T, database string, with func(*testing.T, string) *provide
 	w.run(t)
 	w.await(t, w.admin+"/readyz", http.StatusOK)
 	return w
+}
+
+// replica prepares another process before the same provider, on the same
+// database, behind the same address.
+func (w *world) replica(t *testing.T, more map[string]string) *gateway {
+	t.Helper()
+	r := prepare(t, nil)
+	own := r.env
+	r.binary, r.env = w.binary, slices.Clone(w.env)
+	for _, variable := range own {
+		if !strings.HasPrefix(variable, "PUBLIC_URL=") {
+			r.env = append(r.env, variable)
+		}
+	}
+	for name, value := range more {
+		r.env = append(r.env, name+"="+value)
+	}
+	return r
 }
