@@ -16,8 +16,8 @@ const module = "galaxygate/"
 
 // leaves may be imported by every room.
 var leaves = []string{
-	"internal/audit", "internal/background", "internal/recent", "internal/redirect",
-	"internal/retry", "internal/scope", "internal/secret",
+	"internal/audit", "internal/background", "internal/failpoint", "internal/recent",
+	"internal/redirect", "internal/retry", "internal/scope", "internal/secret",
 }
 
 // arrows are the rooms that each room may import beside the leaves. package
@@ -33,6 +33,7 @@ var arrows = map[string][]string{
 	"internal/config":     {},
 	"internal/devrollup":  {},
 	"internal/e2e":        {},
+	"internal/failpoint":  {},
 	"internal/grant":      {},
 	"internal/httpserver": {},
 	"internal/login":      {"internal/passport", "internal/grant", "internal/session"},

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
+
+	"galaxygate/internal/failpoint"
 )
 
 // channel is the name under which PostgreSQL carries the IDs of changed grants
@@ -84,6 +86,7 @@ func (db *DB) changeGrant(ctx context.Context, do func(tx *sqlx.Tx) (id string, 
 		return err
 	})
 	if err == nil {
+		failpoint.Hit(failpoint.Committed)
 		db.hub.wake(changed)
 	}
 	return err
