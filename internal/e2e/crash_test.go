@@ -73,19 +73,23 @@ func TestCrashMatrix(t *testing.T) {
 	if err := build(armed, "-tags", "failpoints"); err != nil {
 		t.Fatal(err)
 	}
+	began, said := time.Now(), time.Now()
 	// Most of a run is waiting for a lease, so many run at once, more than the
 	// cores that t.Parallel counts.
 	turns := make(chan struct{}, 10)
 	var all sync.WaitGroup
-	for i := range kills {
-		for j, r := range rows {
-			takeover := (i+j)%2 == 0
-			name := fmt.Sprintf("%s/%s/%s/%d", r.point, r.token, map[bool]string{true: "replica", false: "restart"}[takeover], i+1)
-			turns <- struct{}{}
-			all.Go(func() {
-				defer func() { <-turns }()
-				t.Run(name, func(t *testing.T) { newCrash(t, r, armed).run(t, takeover) })
-			})
+	for i := range kills * len(rows) {
+		r, round := rows[i%len(rows)], i/len(rows)
+		takeover := (round+i%len(rows))%2 == 0
+		name := fmt.Sprintf("%s/%s/%s/%d", r.point, r.token, map[bool]string{true: "replica", false: "restart"}[takeover], round+1)
+		turns <- struct{}{}
+		all.Go(func() {
+			defer func() { <-turns }()
+			t.Run(name, func(t *testing.T) { newCrash(t, r, armed).run(t, takeover) })
+		})
+		if time.Since(said) > 5*time.Second {
+			said = time.Now()
+			t.Logf("%d of %d kills begun, %v elapsed", i+1, kills*len(rows), time.Since(began).Round(time.Second))
 		}
 	}
 	all.Wait()

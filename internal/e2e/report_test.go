@@ -56,8 +56,8 @@ const compressed = `The life of an access token: %v, where the ordinary tests ha
 cannot tell a life below a second in expires_in, so this one issues opaque tokens
 and tells none, and the gateways assume it (ROLLUP_ASSUMED_TOKEN_LIFE=%v).
 Nothing else is shortened: lease, deadlines, polls and retries are those of
-production, and so is every part that takes part, but for PostgreSQL's fsync,
-which is off. It is honest because nothing in the refresh protocol depends on the
+production, and so is every part that takes part, but for PostgreSQL's fsync and
+the rate limit of a session, which are off. It is honest because nothing in the refresh protocol depends on the
 life of a token: what the soak exercises is the moment of expiry, and idle time
 between two of them would add nothing to it. REFRESH_EARLY is 1 µs, which makes it
 harder: in production the token is refreshed while the old one is still served, and

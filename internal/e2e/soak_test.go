@@ -32,8 +32,8 @@ type soakPlan struct {
 // answers take on two cores.
 const assumedLife = 300 * time.Millisecond
 
-// planSoak is the ordinary plan, or that of SOAK_EXPIRIES, SOAK_LIFE and
-// SOAK_REPORT.
+// planSoak is the ordinary plan, or that of the environment: SOAK_EXPIRIES of
+// assumedLife, SOAK_LIFE for another life, SOAK_REPORT for the report's file.
 func planSoak(t *testing.T) soakPlan {
 	t.Helper()
 	p := soakPlan{expiries: 20, requests: 200, replicas: 3, life: 2 * time.Second, told: true, report: os.Getenv("SOAK_REPORT")}
