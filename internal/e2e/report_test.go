@@ -53,8 +53,10 @@ a saturated machine; the second line is nearer to what one user would wait for.
 
 // compressed explains a plan whose tokens live for less than a second.
 const compressed = `The life of an access token: %v, where the ordinary tests have 2 s. A provider
-cannot tell a life below a second in expires_in, so this one issues opaque tokens
-and tells none, and the gateways assume it (ROLLUP_ASSUMED_TOKEN_LIFE=%v).
+cannot tell a life below a second in expires_in, so this one tells none, and the
+gateways assume it (ROLLUP_ASSUMED_TOKEN_LIFE=%v). Userinfo takes access tokens for
+a minute after their end, as resources with a slow clock do, because a burst may
+last longer than a token lives. No refresh token is spared anything.
 Nothing else is shortened: lease, deadlines, polls and retries are those of
 production, and so is every part that takes part, but for PostgreSQL's fsync and
 the rate limit of a session, which are off. It is honest because nothing in the refresh protocol depends on the

@@ -97,6 +97,10 @@ func strict(t *testing.T, redirect string) *provider {
 	return strictly(t, redirect, strictop.Options{AccessLife: time.Hour})
 }
 
+// told is how long a strict provider's tokens must live for expires_in to say d,
+// in whole seconds: it rounds down what is left when it answers.
+func told(d time.Duration) time.Duration { return d + 500*time.Millisecond }
+
 // strictly is a strict provider with these options.
 func strictly(t *testing.T, redirect string, options strictop.Options) *provider {
 	t.Helper()
@@ -147,7 +151,7 @@ func strictly(t *testing.T, redirect string, options strictop.Options) *provider
 			return nil
 		},
 		consent:   op.SetConsent,
-		setLife:   op.SetAccessLife,
+		setLife:   func(d time.Duration) { op.SetAccessLife(told(d)) },
 		refreshes: func() int { return op.Calls("refresh_token") },
 		reuses:    op.Reuses,
 		front:     before,
@@ -223,13 +227,11 @@ func found(t *testing.T, database string, with func(*testing.T, string) *provide
 func (w *world) replica(t *testing.T, more map[string]string) *gateway {
 	t.Helper()
 	r := prepare(t, nil)
-	own := r.env
-	r.binary, r.env = w.binary, slices.Clone(w.env)
-	for _, variable := range own {
-		if !strings.HasPrefix(variable, "PUBLIC_URL=") {
-			r.env = append(r.env, variable)
-		}
-	}
+	own := slices.DeleteFunc(r.env, func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return name != "ADDR" && name != "ADMIN_ADDR"
+	})
+	r.binary, r.env = w.binary, slices.Concat(w.env, own) // the last one counts
 	for name, value := range more {
 		r.env = append(r.env, name+"="+value)
 	}

@@ -48,6 +48,7 @@ type memory struct {
 	client       client
 	redirectURIs []string
 	accessLife   time.Duration
+	leeway       time.Duration
 	keys         []signingKey // the last one signs
 	requests     map[string]*authRequest
 	codes        map[string]*authRequest
@@ -61,6 +62,7 @@ func newMemory(opts Options) *memory {
 		client:       client{id: opts.ClientID, secret: opts.ClientSecret, opaque: opts.Opaque},
 		redirectURIs: opts.RedirectURIs,
 		accessLife:   opts.AccessLife,
+		leeway:       opts.Leeway,
 		keys:         []signingKey{newSigningKey()},
 		requests:     map[string]*authRequest{},
 		codes:        map[string]*authRequest{},
@@ -87,7 +89,7 @@ func (m *memory) access(id string) (accessToken, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t, ok := m.accesses[id]
-	if !ok || t.family.dead || !time.Now().Before(t.expires) {
+	if !ok || t.family.dead || !time.Now().Before(t.expires.Add(m.leeway)) {
 		return accessToken{}, false
 	}
 	return *t, true

@@ -23,6 +23,7 @@ type Options struct {
 	ClientSecret string        // "a secret: +/% of the client"
 	RedirectURIs []string      // none; more by AllowRedirect
 	AccessLife   time.Duration // 5 minutes
+	Leeway       time.Duration // for how long an opaque access token is taken after its end; 0
 	Opaque       bool          // access tokens that are no JWT
 	User         string        // who is signed in without being asked: "alice"; "nobody" asks
 
