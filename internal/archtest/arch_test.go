@@ -16,7 +16,8 @@ const module = "galaxygate/"
 
 // leaves may be imported by every room.
 var leaves = []string{
-	"internal/audit", "internal/background", "internal/cache", "internal/recent", "internal/redirect",
+	"internal/audit", "internal/background", "internal/cache", "internal/failpoint",
+	"internal/recent", "internal/redirect",
 	"internal/retry", "internal/scope", "internal/secret",
 }
 
@@ -34,6 +35,7 @@ var arrows = map[string][]string{
 	"internal/config":     {},
 	"internal/devrollup":  {},
 	"internal/e2e":        {},
+	"internal/failpoint":  {},
 	"internal/grant":      {},
 	"internal/httpserver": {},
 	"internal/login":      {"internal/passport", "internal/grant", "internal/session"},

@@ -21,9 +21,9 @@ const races = 1000
 func TestNothingGoesUpstreamAfterALogoutHasReturned(t *testing.T) {
 	t.Parallel()
 	w := found(t, postgres(t), rollup, nil)
-	r := &race{world: w, replica: w.replica(t), db: openDatabase(t, w.database)}
+	r := &race{world: w, replica: serving(t, w.replica(t, nil)), db: openDatabase(t, w.database)}
 	record := r.record
-	w.arrived.Store(&record)
+	w.front.arrived.Store(&record)
 	outcomes := map[string]int{}
 	for i := range races {
 		for _, outcome := range r.run(t, i) {

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -10,21 +9,6 @@ import (
 
 	"galaxygate/internal/strictop"
 )
-
-// alongside runs another replica of the gateway, on the same database.
-func (w *world) alongside(t *testing.T, more map[string]string) *gateway {
-	t.Helper()
-	env := map[string]string{"DATABASE_URL": w.database, "TOKEN_KEYSET": w.keyset, "RATE_LIMIT": "0", "PUBLIC_URL": w.url}
-	for _, variables := range []map[string]string{w.settings, more} {
-		for name, value := range variables {
-			env[name] = value
-		}
-	}
-	g := prepare(t, env)
-	g.run(t)
-	g.await(t, g.admin+"/readyz", http.StatusOK)
-	return g
-}
 
 // TestAGrantThatNobodyUsesIsKeptAlive has two replicas that nobody asks for
 // anything, and a provider whose refresh tokens really end.
@@ -34,9 +18,9 @@ func TestAGrantThatNobodyUsesIsKeptAlive(t *testing.T) {
 	settings := map[string]string{"SWEEP_INTERVAL": "200ms", "SWEEP_RATE": "600"}
 	w := found(t, postgres(t), func(t *testing.T, redirect string) *provider {
 		t.Helper()
-		return strictOf(t, strictop.Options{RedirectURIs: []string{redirect}, AccessLife: time.Hour, RefreshLife: refreshLife})
+		return strictOf(t, redirect, strictop.Options{AccessLife: time.Hour, RefreshLife: refreshLife})
 	}, settings)
-	replica := w.alongside(t, settings)
+	replica := serving(t, w.replica(t, nil))
 	b := w.browser(t)
 	b.signIn(t, w.url+"/auth/login")
 	ends := time.Now().Add(refreshLife)

@@ -194,7 +194,7 @@ func TestMetricsCountRequestsAndRefreshes(t *testing.T) {
 func TestAConsentWorksAtOnceOnEveryReplica(t *testing.T) {
 	t.Parallel()
 	w := found(t, postgres(t), rollup, nil)
-	elsewhere := &world{provider: w.provider, gateway: w.replica(t)}
+	elsewhere := &world{provider: w.provider, gateway: serving(t, w.replica(t, nil))}
 	b := w.browser(t)
 	// signIn signs in here, and asks on the other replica from then on.
 	signIn := func(scope string) {

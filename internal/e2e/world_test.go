@@ -6,8 +6,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,12 +39,13 @@ type provider struct {
 	setRefreshLife func(time.Duration)
 	// refreshes is how often a refresh token was presented.
 	refreshes func() int
+	// reuses is how often one was that had been used up.
+	reuses func() int
+	front  *front // sees the calls first
 	// issued is every code and token so far.
 	issued func() []string
 	rollup *devrollup.Server // nil where it is another's
 	galaxy *devrollup.Controls
-	// arrived is called, where it is set, with each request to Rollup.
-	arrived *atomic.Pointer[func(path string)]
 }
 
 // rollup is Passport and Galaxy as Rollup has them.
@@ -59,13 +60,8 @@ func rollup(t *testing.T, redirect string) *provider {
 	if err != nil {
 		t.Fatal(err)
 	}
-	arrived, handler := &atomic.Pointer[func(string)]{}, look.Handler()
-	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if f := arrived.Load(); f != nil {
-			(*f)(r.URL.Path)
-		}
-		handler.ServeHTTP(w, r)
-	})
+	before := &front{provider: look.Handler()}
+	server.Config.Handler = before
 	server.Start()
 	t.Cleanup(server.Close)
 
@@ -88,10 +84,11 @@ func rollup(t *testing.T, redirect string) *provider {
 			look.Set(func(s *devrollup.Switches) { s.AccessTokenLife = devrollup.Duration(d) })
 		},
 		refreshes: func() int { return look.Counters()["token:refresh_token"] },
+		reuses:    func() int { return 0 }, // a token may be used for ever
+		front:     before,
 		issued:    look.Issued,
 		rollup:    look,
 		galaxy:    look.Controls,
-		arrived:   arrived,
 	}
 }
 
@@ -99,13 +96,23 @@ func rollup(t *testing.T, redirect string) *provider {
 // tokens.
 func strict(t *testing.T, redirect string) *provider {
 	t.Helper()
-	return strictOf(t, strictop.Options{RedirectURIs: []string{redirect}, AccessLife: time.Hour})
+	return strictOf(t, redirect, strictop.Options{AccessLife: time.Hour})
 }
 
-func strictOf(t *testing.T, opts strictop.Options) *provider {
+// told is how long a strict provider's tokens must live for expires_in to say d,
+// in whole seconds: it rounds down what is left when it answers.
+func told(d time.Duration) time.Duration { return d + 500*time.Millisecond }
+
+// strictOf is a strict provider with these options.
+func strictOf(t *testing.T, redirect string, options strictop.Options) *provider {
 	t.Helper()
-	opts.ClientID, opts.ClientSecret = "galaxygate", clientSecret
-	op := strictop.Start(t, opts)
+	before := &front{}
+	options.ClientID, options.ClientSecret, options.RedirectURIs = "galaxygate", clientSecret, []string{redirect}
+	options.Front = func(provider http.Handler) http.Handler {
+		before.provider = provider
+		return before
+	}
+	op := strictop.Start(t, options)
 	galaxy, err := devrollup.NewGalaxy(devrollup.GalaxyConfig{
 		APIKey: secret.New(galaxyKey), ClientID: "galaxygate",
 		Verify: func(ctx context.Context, token string) (devrollup.Identity, error) {
@@ -146,9 +153,11 @@ func strictOf(t *testing.T, opts strictop.Options) *provider {
 			return nil
 		},
 		consent:        op.SetConsent,
-		setLife:        op.SetAccessLife,
+		setLife:        func(d time.Duration) { op.SetAccessLife(told(d)) },
 		setRefreshLife: op.SetRefreshLife,
 		refreshes:      func() int { return op.Calls("refresh_token") },
+		reuses:         op.Reuses,
+		front:          before,
 		issued:         op.Issued,
 		galaxy:         galaxy.Controls,
 	}
@@ -216,15 +225,25 @@ func found(t *testing.T, database string, with func(*testing.T, string) *provide
 	return w
 }
 
-// replica runs another gateway of the same deployment.
-func (w *world) replica(t *testing.T) *gateway {
+// replica prepares another process before the same provider, on the same
+// database, behind the same address.
+func (w *world) replica(t *testing.T, more map[string]string) *gateway {
 	t.Helper()
-	g := prepare(t, nil)
-	for _, variable := range w.env {
-		if name, _, _ := strings.Cut(variable, "="); name != "ADDR" && name != "ADMIN_ADDR" {
-			g.env = append(g.env, variable) // the later one counts
-		}
+	r := prepare(t, nil)
+	own := slices.DeleteFunc(r.env, func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return name != "ADDR" && name != "ADMIN_ADDR"
+	})
+	r.binary, r.env = w.binary, slices.Concat(w.env, own) // the last one counts
+	for name, value := range more {
+		r.env = append(r.env, name+"="+value)
 	}
+	return r
+}
+
+// serving runs the gateway until the test ends.
+func serving(t *testing.T, g *gateway) *gateway {
+	t.Helper()
 	g.run(t)
 	g.await(t, g.admin+"/readyz", http.StatusOK)
 	return g

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"galaxygate/internal/failpoint"
 	"galaxygate/internal/retry"
 )
 
@@ -52,6 +53,7 @@ func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 			f.RetryAfter = g.RetryIn
 			return Grant{}, &f
 		case g.LeaseLeft > 0:
+			failpoint.Hit(failpoint.Waiting)
 			if err := await(ctx, wake, g.LeaseLeft); err != nil {
 				return Grant{}, err
 			}
@@ -77,9 +79,11 @@ func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
 	_, leave := s.uses.enter(ctx, g.UserID)
 	defer leave()
 	start, owner := s.Now(), rand.Text()
+	failpoint.Hit(failpoint.BeforeIntent)
 	if err := s.acquire(ctx, g, owner); err != nil {
 		return Grant{}, err
 	}
+	failpoint.Hit(failpoint.IntentStored)
 	outcome := "fenced"
 	defer func() { s.observer().Refreshed(outcome, s.Now().Sub(start)) }()
 	tokens, err := s.exchange(ctx, g)
@@ -95,6 +99,7 @@ func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
 		}
 		return Grant{}, f
 	}
+	failpoint.Hit(failpoint.ReplyReceived)
 	// Stored before anyone uses or judges it: it exists nowhere else.
 	var published Grant
 	err = persist(ctx, func() (err error) {
@@ -107,6 +112,7 @@ func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
 	if err != nil {
 		return Grant{}, fmt.Errorf("publish tokens: %w", err)
 	}
+	failpoint.Hit(failpoint.WaitersWoken)
 	outcome = "refreshed"
 	s.Logger.InfoContext(ctx, "tokens refreshed", "grant_id", g.ID, "expires_at", published.AccessExpiresAt)
 	return published, nil
@@ -136,6 +142,7 @@ func (s *Source) acquire(ctx context.Context, g Grant, owner string) error {
 // release gives a lease back in the background: a store that lost the answer to
 // Acquire is away, and a lease that lapses would be taken for a crash.
 func (s *Source) release(ctx context.Context, g Grant, owner string) {
+	failpoint.Hit(failpoint.ReleaseBegun)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseLife)
 	s.running.Go(func() {
 		defer cancel()

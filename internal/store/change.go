@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/jmoiron/sqlx"
+
+	"galaxygate/internal/failpoint"
 )
 
 // change is a transaction of which others are to hear.
@@ -42,6 +44,9 @@ func (db *DB) change(ctx context.Context, do func(tx *change) error) error {
 	})
 	if acks != nil {
 		defer db.self.forget(acks)
+	}
+	if err == nil && len(c.grants) > 0 {
+		failpoint.Hit(failpoint.Committed)
 	}
 	// An error may have come after the commit: to forget too much does no harm.
 	for id, userID := range c.grants {

@@ -10,6 +10,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"galaxygate/internal/audit"
+	"galaxygate/internal/failpoint"
 	"galaxygate/internal/grant"
 )
 
@@ -115,7 +116,9 @@ func (db *DB) Publish(ctx context.Context, g grant.Grant, owner string, t grant.
 		if published, err = db.selectGrant(ctx, tx, selectGrantSQL, g.UserID); err != nil {
 			return 0, err
 		}
-		return n, db.record(ctx, tx, audit.Event{Kind: audit.Refreshed, UserID: g.UserID, GrantID: g.ID, At: now})
+		err = db.record(ctx, tx, audit.Event{Kind: audit.Refreshed, UserID: g.UserID, GrantID: g.ID, At: now})
+		failpoint.Hit(failpoint.PublishUncommitted)
+		return n, err
 	})
 	if err != nil {
 		return grant.Grant{}, err
@@ -144,7 +147,9 @@ func (db *DB) Fail(ctx context.Context, g grant.Grant, owner string, f *grant.Fa
 		if n == 0 || err != nil {
 			return 0, err
 		}
-		return n, db.record(ctx, tx, audit.Event{Kind: audit.RefreshFailed, UserID: g.UserID, GrantID: g.ID, Reason: reason})
+		err = db.record(ctx, tx, audit.Event{Kind: audit.RefreshFailed, UserID: g.UserID, GrantID: g.ID, Reason: reason})
+		failpoint.Hit(failpoint.FailureUncommitted)
+		return n, err
 	})
 }
 

@@ -50,6 +50,7 @@ type memory struct {
 	redirectURIs []string
 	accessLife   time.Duration
 	refreshLife  time.Duration
+	leeway       time.Duration
 	keys         []signingKey // the last one signs
 	requests     map[string]*authRequest
 	codes        map[string]*authRequest
@@ -64,6 +65,7 @@ func newMemory(opts Options) *memory {
 		redirectURIs: opts.RedirectURIs,
 		accessLife:   opts.AccessLife,
 		refreshLife:  opts.RefreshLife,
+		leeway:       opts.Leeway,
 		keys:         []signingKey{newSigningKey()},
 		requests:     map[string]*authRequest{},
 		codes:        map[string]*authRequest{},
@@ -90,7 +92,7 @@ func (m *memory) access(id string) (accessToken, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t, ok := m.accesses[id]
-	if !ok || t.family.dead || !time.Now().Before(t.expires) {
+	if !ok || t.family.dead || !time.Now().Before(t.expires.Add(m.leeway)) {
 		return accessToken{}, false
 	}
 	return *t, true

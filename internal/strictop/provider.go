@@ -24,8 +24,13 @@ type Options struct {
 	RedirectURIs []string      // none; more by AllowRedirect
 	AccessLife   time.Duration // 5 minutes
 	RefreshLife  time.Duration // without end; else refresh tokens end, and answers say when
+	Leeway       time.Duration // for how long an opaque access token is taken after its end; 0
 	Opaque       bool          // access tokens that are no JWT
 	User         string        // who is signed in without being asked: "alice"; "nobody" asks
+
+	// Front returns what is to stand before the provider, to watch or disturb
+	// its calls; nil: nothing does.
+	Front func(provider http.Handler) http.Handler
 }
 
 // Provider is a running OpenID Provider. Its users are alice and bob.
@@ -68,6 +73,9 @@ func Start(t testing.TB, opts Options) *Provider {
 		user:         opts.User,
 	}
 	server := httptest.NewUnstartedServer(p)
+	if opts.Front != nil {
+		server.Config.Handler = opts.Front(p)
+	}
 	p.Issuer = "http://" + server.Listener.Addr().String()
 
 	config := &op.Config{
