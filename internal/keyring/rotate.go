@@ -137,7 +137,7 @@ func (r *Ring) load(ctx context.Context) (*vault.Keyset, error) {
 		return nil, err
 	}
 	if err := r.Store.AcceptsKeyset(ctx, keys); err != nil {
-		return nil, fmt.Errorf("nothing was changed: %w", err)
+		return nil, fmt.Errorf("look at the database, before anything is changed: %w", err)
 	}
 	return keys, nil
 }

@@ -126,7 +126,7 @@ func TestEveryValueIsSealedAnew(t *testing.T) {
 
 		v.Replace(promoted)
 		var progress []int
-		done, err := db.Reseal(t.Context(), func(r store.Resealed) { progress = append(progress, r.Values) })
+		done, err := db.Reseal(t.Context(), promoted, func(r store.Resealed) { progress = append(progress, r.Values) })
 		if err != nil || done != (store.Resealed{Values: values}) {
 			t.Fatalf("Reseal: got %+v, %v, want %d values", done, err, values)
 		}
@@ -136,7 +136,7 @@ func TestEveryValueIsSealedAnew(t *testing.T) {
 		if got, want := uses(t, db), map[uint32]int{promoted.Primary(): values}; !maps.Equal(got, want) {
 			t.Fatalf("after: got %v, want %v", got, want)
 		}
-		if done, err := db.Reseal(t.Context(), quiet); err != nil || done != (store.Resealed{}) {
+		if done, err := db.Reseal(t.Context(), promoted, quiet); err != nil || done != (store.Resealed{}) {
 			t.Errorf("again: got %+v, %v, want nothing", done, err)
 		}
 
@@ -175,7 +175,7 @@ func TestAValueThatDoesNotOpenIsLeftAndCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 		v.Replace(promoted)
-		done, err := db.Reseal(t.Context(), quiet)
+		done, err := db.Reseal(t.Context(), promoted, quiet)
 		if want := (store.Resealed{Values: 7, Unreadable: 1}); err != nil || done != want {
 			t.Fatalf("got %+v, %v, want %+v", done, err, want)
 		}
@@ -219,7 +219,7 @@ func TestReplicasRefreshWhileValuesAreSealedAnew(t *testing.T) {
 			})
 		}
 		for uses(t, db)[first.Primary()] > 0 {
-			if _, err := db.Reseal(t.Context(), quiet); err != nil {
+			if _, err := db.Reseal(t.Context(), promoted, quiet); err != nil {
 				t.Fatalf("Reseal: %v", err)
 			}
 		}
@@ -277,7 +277,7 @@ func TestAValueReplacedSinceItWasReadIsNotTouched(t *testing.T) {
 	v.Replace(promoted)
 	result := make(chan store.Resealed, 1)
 	go func() {
-		done, err := db.Reseal(t.Context(), quiet)
+		done, err := db.Reseal(t.Context(), promoted, quiet)
 		if err != nil {
 			t.Errorf("Reseal: %v", err)
 		}
@@ -370,7 +370,7 @@ func TestResealAtScale(t *testing.T) {
 	seed(t, url, v, n)
 	v.Replace(promoted)
 	began := time.Now()
-	done, err := db.Reseal(t.Context(), quiet)
+	done, err := db.Reseal(t.Context(), promoted, quiet)
 	if err != nil || done != (store.Resealed{Values: 2 * n}) {
 		t.Fatalf("got %+v, %v", done, err)
 	}

@@ -23,11 +23,11 @@ type Resealed struct {
 }
 
 // Reseal seals every value anew that is sealed under another key than the
-// vault's primary one, and calls progress with what is done so far. It may be
+// keyset's primary one, and calls progress with what is done so far. It may be
 // broken off and begun again, and run while replicas serve: a value that was
 // replaced since it was read stays as it is. Nobody is notified, because the
 // plain values stay the same.
-func (db *DB) Reseal(ctx context.Context, progress func(Resealed)) (Resealed, error) {
+func (db *DB) Reseal(ctx context.Context, keys *vault.Keyset, progress func(Resealed)) (Resealed, error) {
 	var done Resealed
 	for _, c := range sealedColumns() {
 		var last any = ""
@@ -36,7 +36,7 @@ func (db *DB) Reseal(ctx context.Context, progress func(Resealed)) (Resealed, er
 		}
 		for last != nil {
 			var err error
-			if last, err = db.resealFrom(ctx, c, last, &done); err != nil {
+			if last, err = db.resealFrom(ctx, keys, c, last, &done); err != nil {
 				return done, explain(ctx, "re-seal "+c.table+"."+c.column, err)
 			}
 			progress(done)
@@ -58,9 +58,10 @@ SELECT {key} AS row_key, {column} AS sealed FROM {table}
 
 // resealFrom seals the next batch after that key anew, and returns the last key
 // of the batch; nil where there are no more.
-func (db *DB) resealFrom(ctx context.Context, c sealedColumn, after any, done *Resealed) (last any, err error) {
-	v := db.vault
-	primary := binary.BigEndian.AppendUint32(nil, v.KeyIDs()[0])
+func (db *DB) resealFrom(
+	ctx context.Context, keys *vault.Keyset, c sealedColumn, after any, done *Resealed,
+) (last any, err error) {
+	v, primary := keys.Vault(), binary.BigEndian.AppendUint32(nil, keys.Primary())
 	var values []sealedValue
 	err = db.list(ctx, db.read, &values, c.statement(selectSealedSQL), after, primary, resealBatch)
 	if err != nil || len(values) == 0 {
