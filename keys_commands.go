@@ -174,6 +174,19 @@ func (c keysReencrypt) Run(p *program) error {
 		if err != nil {
 			return err
 		}
+		return reencrypt(p, db, keys)
+	})
+}
+
+// passes is how often everything is looked at: a replica may have sealed a value
+// under the old key that it stores only now.
+const passes = 3
+
+// reencrypt seals what is under older keys anew and says what was done. What is
+// left is an error, so that a script does not remove the old key.
+func reencrypt(p *program, db *store.DB, keys *vault.Keyset) error {
+	var all store.Resealed
+	for range passes {
 		uses, err := db.KeyUses(p.ctx)
 		if err != nil {
 			return err
@@ -181,29 +194,24 @@ func (c keysReencrypt) Run(p *program) error {
 		bar := newProgress(p.stderr, "sealed anew", others(uses, keys.Primary()))
 		done, err := db.Reseal(p.ctx, keys, func(r store.Resealed) { bar.show(r.Values + r.Replaced + r.Unreadable) })
 		bar.end()
+		all.Values, all.Unreadable = all.Values+done.Values, done.Unreadable
 		if err != nil {
-			return fmt.Errorf("%w (%d values were sealed anew; run it again to go on)", err, done.Values)
+			return fmt.Errorf("%w (%d values were sealed anew; run it again to go on)", err, all.Values)
 		}
-		return reportResealed(p, db, keys.Primary(), done)
-	})
-}
-
-// reportResealed says what was done, and what is left: an error, so that a script
-// does not remove the old key.
-func reportResealed(p *program, db *store.DB, primary uint32, done store.Resealed) error {
+		if done.Values+done.Replaced == 0 {
+			break
+		}
+	}
+	if _, err := fmt.Fprintf(p.stdout, "Sealed %d values anew under key %d.\n", all.Values, keys.Primary()); err != nil {
+		return err
+	}
 	uses, err := db.KeyUses(p.ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintf(p.stdout, "Sealed %d values anew under key %d.\n", done.Values, primary); err != nil {
-		return err
-	}
-	left := others(uses, primary)
+	left := others(uses, keys.Primary())
 	switch {
-	case left == 0:
-		return nil
-	case done.Unreadable > 0:
-		return fmt.Errorf("%d values are still under older keys, of which %d are damaged and do not open: their users must sign in again", left, done.Unreadable)
+	case err != nil || left == 0:
+		return err
+	case all.Unreadable > 0:
+		return fmt.Errorf("%d values are still under older keys, of which %d are damaged and do not open: their users must sign in again", left, all.Unreadable)
 	default:
 		return fmt.Errorf("%d values are still under older keys: run it again", left)
 	}

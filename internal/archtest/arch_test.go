@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"internal/httpserver": {},
 	"internal/keyring":    {"internal/vault"},
 	"internal/kms":        {},
+	"internal/kmstest":    {},
 	"internal/login":      {"internal/passport", "internal/grant", "internal/session"},
 	"internal/passport":   {"internal/grant"},
 	"internal/pgtest":     {},
@@ -74,7 +75,7 @@ var foreign = map[string][]string{
 var noHTTP = []string{"internal/grant", "internal/vault", "internal/store", "internal/config"}
 
 // testRooms hold what only tests import.
-var testRooms = []string{"internal/pgtest", "internal/storetest", "internal/strictop", "internal/testdb"}
+var testRooms = []string{"internal/kmstest", "internal/pgtest", "internal/storetest", "internal/strictop", "internal/testdb"}
 
 func TestEveryImportIsAnArrowOnThePlan(t *testing.T) {
 	t.Parallel()

@@ -2,96 +2,24 @@ package kms_test
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"galaxygate/internal/kms"
+	"galaxygate/internal/kmstest"
 	"galaxygate/internal/secret"
 	"galaxygate/internal/vault"
 )
 
 var _ tink.AEADWithContext = (*kms.Key)(nil)
 
-const token = "hush-vault-token"
-
-// engine is a transit engine with one key, "galaxygate", as HashiCorp's API
-// describes it. It encrypts.
-type engine struct {
-	*httptest.Server
-	aead cipher.AEAD
-	fail int // the status that it answers, where not 0
-}
-
-func newEngine(t *testing.T) *engine {
+// key is the engine's key, asked for with that token.
+func key(t *testing.T, e *kmstest.Engine, token string) *kms.Key {
 	t.Helper()
-	key := make([]byte, 32)
-	_, _ = rand.Read(key)
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &engine{}
-	if e.aead, err = cipher.NewGCMWithRandomNonce(block); err != nil {
-		t.Fatal(err)
-	}
-	routes := http.NewServeMux()
-	routes.HandleFunc("POST /v1/transit/encrypt/galaxygate", e.serve(func(m, reply map[string]string) error {
-		plain, err := base64.StdEncoding.DecodeString(m["plaintext"])
-		reply["ciphertext"] = "vault:v1:" + base64.StdEncoding.EncodeToString(e.aead.Seal(nil, nil, plain, []byte(m["associated_data"])))
-		return err
-	}))
-	routes.HandleFunc("POST /v1/transit/decrypt/galaxygate", e.serve(func(m, reply map[string]string) error {
-		sealed, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(m["ciphertext"], "vault:v1:"))
-		if err != nil {
-			return err
-		}
-		plain, err := e.aead.Open(nil, nil, sealed, []byte(m["associated_data"]))
-		reply["plaintext"] = base64.StdEncoding.EncodeToString(plain)
-		return err
-	}))
-	e.Server = httptest.NewTLSServer(routes)
-	t.Cleanup(e.Close)
-	return e
-}
-
-func (e *engine) serve(do func(m, reply map[string]string) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		m, reply := map[string]string{}, map[string]string{}
-		status := e.fail
-		if r.Header.Get("X-Vault-Token") != token {
-			status = http.StatusForbidden
-		}
-		if status == 0 && (json.NewDecoder(r.Body).Decode(&m) != nil || do(m, reply) != nil) {
-			status = http.StatusBadRequest
-		}
-		if status != 0 {
-			w.Header().Set("Location", "https://evil.example.com/")
-			w.WriteHeader(status)
-			_, _ = w.Write([]byte(`{"errors":["hush: ` + m["ciphertext"] + `"]}`))
-			return
-		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"data": reply})
-	}
-}
-
-func (e *engine) uri(path string) string {
-	return "hcvault://" + strings.TrimPrefix(e.URL, "https://") + path
-}
-
-func (e *engine) key(t *testing.T, token string) *kms.Key {
-	t.Helper()
-	key, err := kms.New(e.uri("/transit/keys/galaxygate"),
-		func() (secret.Text, error) { return secret.New(token), nil }, e.Client().Transport)
+	key, err := kms.New(e.URI, func() (secret.Text, error) { return secret.New(token), nil }, e.Client().Transport)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +28,7 @@ func (e *engine) key(t *testing.T, token string) *kms.Key {
 
 func TestAWrappedKeysetOpensWithItsKeyAlone(t *testing.T) {
 	t.Parallel()
-	mine, other := newEngine(t), newEngine(t)
+	mine, other := kmstest.Start(t), kmstest.Start(t)
 	clearText, err := vault.NewKeyset()
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +37,7 @@ func TestAWrappedKeysetOpensWithItsKeyAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrapped, err := keys.Text(t.Context(), mine.key(t, token))
+	wrapped, err := keys.Text(t.Context(), key(t, mine, kmstest.Token))
 	if err != nil || !strings.Contains(wrapped.Reveal(), "encryptedKeyset") {
 		t.Fatalf("wrap: %v", err)
 	}
@@ -118,24 +46,24 @@ func TestAWrappedKeysetOpensWithItsKeyAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := vault.ReadKeyset(t.Context(), wrapped, mine.key(t, token))
+	back, err := vault.ReadKeyset(t.Context(), wrapped, key(t, mine, kmstest.Token))
 	if err != nil {
 		t.Fatalf("unwrap: %v", err)
 	}
 	if opened, err := back.Vault().Open(sealed, place); err != nil || opened.Reveal() != "alice's token" {
 		t.Fatalf("the unwrapped keyset opens %q, %v", opened.Reveal(), err)
 	}
-	_, err = vault.ReadKeyset(t.Context(), wrapped, other.key(t, token))
+	_, err = vault.ReadKeyset(t.Context(), wrapped, key(t, other, kmstest.Token))
 	if err == nil || !strings.Contains(err.Error(), "wrapped under this key?") || strings.Contains(err.Error(), "hush") {
 		t.Errorf("with another key: got %v", err)
 	}
 	if _, err := vault.ReadKeyset(t.Context(), wrapped, nil); !errors.Is(err, vault.ErrWrapped) {
 		t.Errorf("wrapped, and no service named: got %v, want ErrWrapped", err)
 	}
-	if _, err := vault.ReadKeyset(t.Context(), clearText, mine.key(t, token)); !errors.Is(err, vault.ErrClear) {
+	if _, err := vault.ReadKeyset(t.Context(), clearText, key(t, mine, kmstest.Token)); !errors.Is(err, vault.ErrClear) {
 		t.Errorf("in clear, and a service named: got %v, want ErrClear", err)
 	}
-	if _, err := vault.ReadKeyset(t.Context(), secret.New(`{"encryptedKeyset":"hush"}`), mine.key(t, token)); !errors.Is(err, vault.ErrKeyset) {
+	if _, err := vault.ReadKeyset(t.Context(), secret.New(`{"encryptedKeyset":{"hush":1}}`), key(t, mine, kmstest.Token)); !errors.Is(err, vault.ErrKeyset) {
 		t.Errorf("not a keyset: got %v, want ErrKeyset", err)
 	}
 }
@@ -149,16 +77,16 @@ func TestRefusalsSayWhatToLookAtAndQuoteNothing(t *testing.T) {
 		want   string
 	}{
 		{"a token that has ended", 0, "hush-other-token", "VAULT_TOKEN"},
-		{"no such key", 404, token, "TOKEN_KEYSET_KMS_URI"},
-		{"sealed", 503, token, "sealed"},
-		{"a redirect to another host", 307, token, "status 307"},
-		{"broken", 500, token, "status 500"},
+		{"no such key", 404, kmstest.Token, "TOKEN_KEYSET_KMS_URI"},
+		{"sealed", 503, kmstest.Token, "sealed"},
+		{"a redirect to another host", 307, kmstest.Token, "status 307"},
+		{"broken", 500, kmstest.Token, "status 500"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			e := newEngine(t)
-			e.fail = tt.status
-			_, err := e.key(t, tt.token).DecryptWithContext(t.Context(), []byte("vault:v1:hush"), nil)
+			e := kmstest.Start(t)
+			e.Fail(tt.status)
+			_, err := key(t, e, tt.token).DecryptWithContext(t.Context(), []byte("vault:v1:hush"), nil)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hush") {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -168,10 +96,10 @@ func TestRefusalsSayWhatToLookAtAndQuoteNothing(t *testing.T) {
 
 func TestACallEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	e := newEngine(t)
+	e := kmstest.Start(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := e.key(t, token).EncryptWithContext(ctx, []byte("x"), nil); !errors.Is(err, context.Canceled) {
+	if _, err := key(t, e, kmstest.Token).EncryptWithContext(ctx, []byte("x"), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
