@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,7 +25,6 @@ type world struct {
 	db   *store.DB
 	raw  *sql.DB
 
-	mu      sync.Mutex
 	waiting func() // what happens once replicas are waited for
 }
 

@@ -125,7 +125,7 @@ func TestABadFileIsRefusedWithOneAlarmAndTheKeysetStays(t *testing.T) {
 				t.Fatal(err)
 			}
 			const value = `"value":"`
-			cut := func(s string) (before, value, after string) {
+			cut := func(s string) (before, within, after string) {
 				at := strings.Index(s, value) + len(value)
 				end := at + strings.IndexByte(s[at:], '"')
 				return s[:at], s[at:end], s[end:]

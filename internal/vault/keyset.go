@@ -51,7 +51,15 @@ func NewKeyset() (secret.Text, error) {
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("generate key: %w", err)
 	}
-	return (&Keyset{handle: handle}).Text(context.Background(), nil)
+	return clearText(handle)
+}
+
+func clearText(handle *keyset.Handle) (secret.Text, error) {
+	var text strings.Builder
+	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&text)); err != nil {
+		return secret.Text{}, fmt.Errorf("write keyset: %w", err)
+	}
+	return secret.New(text.String()), nil
 }
 
 // ReadKeyset returns the keyset that the text holds: NewKeyset's, or any other of
@@ -122,16 +130,12 @@ func newKeyset(handle *keyset.Handle) (*Keyset, error) {
 
 // Text returns the keyset as JSON, in clear or, with a wrapper, wrapped.
 func (k *Keyset) Text(ctx context.Context, w Wrapper) (secret.Text, error) {
-	var text strings.Builder
-	writer := keyset.NewJSONWriter(&text)
 	if w == nil {
-		if err := insecurecleartextkeyset.Write(k.handle, writer); err != nil {
-			return secret.Text{}, fmt.Errorf("write keyset: %w", err)
-		}
-		return secret.New(text.String()), nil
+		return clearText(k.handle)
 	}
+	var text strings.Builder
 	kept := &keptError{Wrapper: w}
-	if err := k.handle.WriteWithContext(ctx, writer, kept, nil); err != nil {
+	if err := k.handle.WriteWithContext(ctx, keyset.NewJSONWriter(&text), kept, nil); err != nil {
 		if kept.err != nil {
 			err = kept.err
 		}
