@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -135,6 +137,10 @@ func TestEveryValueIsSealedAnew(t *testing.T) {
 		}
 		if got, want := uses(t, db), map[uint32]int{promoted.Primary(): values}; !maps.Equal(got, want) {
 			t.Fatalf("after: got %v, want %v", got, want)
+		}
+		old := binary.BigEndian.AppendUint32([]byte{1, 1}, first.Primary()) // how a sealed value begins
+		if bytes.Contains(dump(t, raw(t, url), url), old) {
+			t.Error("something in the database is under the old key")
 		}
 		if done, err := db.Reseal(t.Context(), promoted, quiet); err != nil || done != (store.Resealed{}) {
 			t.Errorf("again: got %+v, %v, want nothing", done, err)
