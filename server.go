@@ -15,6 +15,7 @@ import (
 	"galaxygate/internal/config"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/httpserver"
+	"galaxygate/internal/keyring"
 	"galaxygate/internal/login"
 	"galaxygate/internal/passport"
 	"galaxygate/internal/playground"
@@ -64,7 +65,11 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 			return err
 		}
 	}
-	db, err := openStore(ctx, &cfg, logger)
+	keyset, sealer, err := openVault(ctx, &cfg)
+	if err != nil {
+		return err
+	}
+	db, err := openStore(ctx, &cfg, sealer, logger)
 	if err != nil {
 		return err
 	}
@@ -90,10 +95,15 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 		Grace:          cfg.ShutdownGrace,
 		Logger:         logger,
 	}
-	stop := inBackground(ctx, logger, map[string]func(context.Context) error{
+	tasks := map[string]func(context.Context) error{
 		"database notifications": db.Run,
 		"provider discovery":     h.provider.Run,
-	})
+	}
+	if file, ok := keyset.(*keyring.File); ok {
+		reloader := &keyring.Reloader{File: file, Vault: sealer, Check: db.AcceptsKeyset, Every: keysetPoll, Logger: logger}
+		tasks["keyset reload"] = reloader.Run
+	}
+	stop := inBackground(ctx, logger, tasks)
 	defer stop()
 	stopSweep := inBackground(ctx, logger, map[string]func(context.Context) error{
 		"keeping grants alive": h.keeper.Run,
@@ -265,12 +275,8 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 
 // openStore opens the database and makes sure that it can be served from: its
 // schema is the binary's, and the keyset opens what it holds.
-func openStore(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*store.DB, error) {
-	keys, err := vault.New(cfg.Keyset)
-	if err != nil {
-		return nil, fmt.Errorf("TOKEN_KEYSET: %w", err)
-	}
-	db, err := store.Open(cfg.DatabaseURL.Reveal(), keys, logger)
+func openStore(ctx context.Context, cfg *config.Config, sealer *vault.Vault, logger *slog.Logger) (*store.DB, error) {
+	db, err := store.Open(cfg.DatabaseURL.Reveal(), sealer, logger)
 	if err != nil {
 		return nil, err
 	}

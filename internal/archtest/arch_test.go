@@ -38,6 +38,9 @@ var arrows = map[string][]string{
 	"internal/failpoint":  {},
 	"internal/grant":      {},
 	"internal/httpserver": {},
+	"internal/keyring":    {"internal/vault"},
+	"internal/kms":        {},
+	"internal/kmstest":    {},
 	"internal/login":      {"internal/passport", "internal/grant", "internal/session"},
 	"internal/passport":   {"internal/grant"},
 	"internal/pgtest":     {},
@@ -48,7 +51,7 @@ var arrows = map[string][]string{
 	"internal/scope":      {},
 	"internal/secret":     {},
 	"internal/session":    {},
-	"internal/store":      {"internal/login", "internal/grant", "internal/session", "internal/vault", "migrations"},
+	"internal/store":      {"internal/login", "internal/grant", "internal/session", "internal/keyring", "internal/vault", "migrations"},
 	"internal/storetest":  {"internal/login", "internal/grant", "internal/session"},
 	"internal/strictop":   {},
 	"internal/telemetry":  {},
@@ -76,7 +79,7 @@ var foreign = map[string][]string{
 var noHTTP = []string{"internal/grant", "internal/vault", "internal/store", "internal/config"}
 
 // testRooms hold what only tests import.
-var testRooms = []string{"internal/pgtest", "internal/storetest", "internal/strictop", "internal/testdb"}
+var testRooms = []string{"internal/kmstest", "internal/pgtest", "internal/storetest", "internal/strictop", "internal/testdb"}
 
 func TestEveryImportIsAnArrowOnThePlan(t *testing.T) {
 	t.Parallel()

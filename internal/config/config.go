@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,8 @@ type Config struct {
 	GalaxyURL     string
 	GalaxyAPIKey  secret.Text
 	Keyset        secret.Text // as JSON; zero in development until one is generated
+	KeysetKMS     string      // the URI of the key that Keyset is wrapped under; empty: it is in clear
+	VaultToken    secret.Text // for the service that KeysetKMS names
 	RefreshEarly  time.Duration
 	SessionIdle   time.Duration
 	SessionLife   time.Duration
@@ -108,15 +111,23 @@ func Load(env *Environment) (Config, error) {
 
 // LoadDatabase reads and checks DATABASE_URL alone, for commands that need
 // nothing else. Its error is Problems.
-func LoadDatabase(env *Environment) (Config, error) {
+func LoadDatabase(env *Environment) (Config, error) { return LoadOnly(env, "DATABASE_URL") }
+
+// LoadOnly reads and checks the named variables alone. Its error is Problems.
+func LoadOnly(env *Environment, names ...string) (Config, error) {
 	c := Config{Development: len(productionNames(env)) == 0}
+	var problems Problems
 	for _, v := range table(&c, env) {
-		if v.name != "DATABASE_URL" {
+		if !slices.Contains(names, v.name) {
 			continue
 		}
 		if err := v.read(env); err != nil {
-			return c, Problems{err}
+			problems = append(problems, err)
 		}
+		c.variables = append(c.variables, v)
+	}
+	if len(problems) > 0 {
+		return c, problems
 	}
 	return c, nil
 }
@@ -163,6 +174,17 @@ func (c *Config) Given(name string) bool {
 		}
 	}
 	return false
+}
+
+// File returns the name of the file that the variable's value was read from,
+// where it was given as NAME_FILE.
+func (c *Config) File(name string) (file string, ok bool) {
+	for _, v := range c.variables {
+		if v.name == name {
+			return strings.CutPrefix(v.origin, fileOrigin)
+		}
+	}
+	return "", false
 }
 
 // Print writes every variable with its effective value, secrets masked, and

@@ -124,6 +124,7 @@ func TestProblems(t *testing.T) {
 		{"value and file", map[string]string{"GALAXY_API_KEY_FILE": "/run/secrets/key"}, "GALAXY_API_KEY: set either it or GALAXY_API_KEY_FILE"},
 		{"missing file", map[string]string{"GALAXY_API_KEY": "", "GALAXY_API_KEY_FILE": "/none"}, "GALAXY_API_KEY_FILE: open /none"},
 		{"trusted documents", map[string]string{"TRUSTED_DOCUMENTS": "ops.json"}, "TRUSTED_DOCUMENTS: this version"},
+		{"wrapped keyset without a token", map[string]string{"TOKEN_KEYSET_KMS_URI": "hcvault://vault.example.com/transit/keys/x"}, "VAULT_TOKEN: is required"},
 		{"address", map[string]string{"ADDR": "8080"}, "ADDR: must be host:port"},
 	}
 	all := production()
@@ -160,12 +161,33 @@ func TestFilesAndDotEnv(t *testing.T) {
 	if err != nil || c.GalaxyAPIKey.Reveal() != "hush-file" {
 		t.Errorf("got %q, %v", c.GalaxyAPIKey.Reveal(), err)
 	}
+	if name, ok := c.File("GALAXY_API_KEY"); !ok || name != "/run/secrets/key" {
+		t.Errorf("File: got %q, %v", name, ok)
+	}
+	if name, ok := c.File("TOKEN_KEYSET"); ok {
+		t.Errorf("File of a value: got %q", name)
+	}
 	c, err = config.Load(&config.Environment{
 		Variables: map[string]string{"LOG_LEVEL": "debug"},
 		DotEnv:    map[string]string{"LOG_LEVEL": "error", "LOG_FORMAT": "json"},
 	})
 	if err != nil || c.LogLevel.String() != "DEBUG" || c.LogFormat != "json" {
 		t.Errorf("the environment goes before .env: got %v, %q, %v", c.LogLevel, c.LogFormat, err)
+	}
+}
+
+func TestOnlyWhatIsNeededIsRead(t *testing.T) {
+	t.Parallel()
+	env := &config.Environment{Variables: map[string]string{"ROLLUP_ISSUER": "not a URL", "DATABASE_URL": "sqlite://x", "TOKEN_KEYSET": "keys"}}
+	c, err := config.LoadOnly(env, "DATABASE_URL", "TOKEN_KEYSET")
+	if err != nil || c.Keyset.Reveal() != "keys" || c.DatabaseURL.Reveal() != "sqlite://x" || c.Issuer != "" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	env.Variables["DATABASE_URL"], env.Variables["TOKEN_KEYSET"] = "mysql://x", ""
+	_, err = config.LoadOnly(env, "DATABASE_URL", "TOKEN_KEYSET")
+	var problems config.Problems
+	if !errors.As(err, &problems) || len(problems) != 2 {
+		t.Errorf("got %v, want both problems", err)
 	}
 }
 

@@ -84,6 +84,8 @@ func table(c *Config, env *Environment) []variable {
 		text("GALAXY_URL", "Galaxy's GraphQL endpoint", pick(dev, "", "https://galaxy.rollup.id/graphql"), &c.GalaxyURL, secureURL),
 		hidden("GALAXY_API_KEY", "the application's key for Galaxy", &c.GalaxyAPIKey).require(production),
 		hidden("TOKEN_KEYSET", "the keyset that seals tokens: galaxygate keys new", &c.Keyset).require(production),
+		text("TOKEN_KEYSET_KMS_URI", "the key that the keyset is wrapped under, e.g. hcvault://vault.example.com:8200/transit/keys/galaxygate", "", &c.KeysetKMS, nil),
+		hidden("VAULT_TOKEN", "HashiCorp Vault's token for the key of TOKEN_KEYSET_KMS_URI", &c.VaultToken).require(wrapped(env)),
 		list("ALLOWED_ORIGINS", "browser origins that may call with credentials", &c.AllowedOrigins, browserOrigin, "an origin such as https://app.example.com"),
 		{
 			name: "ALLOWED_REDIRECTS", help: "where sign-in may return to beside PUBLIC_URL",
@@ -260,6 +262,12 @@ func oneOf(values ...string) func(string) error {
 		}
 		return nil
 	}
+}
+
+// wrapped reports whether a key-management service is to unwrap the keyset.
+func wrapped(env *Environment) bool {
+	uri, _, _ := env.value("TOKEN_KEYSET_KMS_URI") // its own variable reports the error
+	return uri != ""
 }
 
 // hostedRollup reports whether the issuer is the hosted Rollup, which does not

@@ -47,6 +47,7 @@ type dialect struct {
 //	{now}          the database's clock
 //	{later}        that clock and so many microseconds, the placeholder in it
 //	{for update …} rows are locked as they are read
+//	{bytes}        the type of bytes
 func (d dialect) statement(query string) string {
 	return sqlx.Rebind(d.binds, d.words.Replace(query))
 }
@@ -60,6 +61,7 @@ func postgresDialect() dialect {
 		words: strings.NewReplacer(
 			"{now}", "clock_timestamp()",
 			"{later}", "clock_timestamp() + ? * INTERVAL '1 microsecond'",
+			"{bytes}", "BYTEA",
 			"{for update}", "FOR UPDATE",
 			"{for update of g}", "FOR UPDATE OF g",
 			"{for update skip locked}", "FOR UPDATE SKIP LOCKED",
@@ -82,6 +84,7 @@ func sqliteDialect() dialect {
 		words: strings.NewReplacer(
 			"{now}", now,
 			"{later}", now+" + ?",
+			"{bytes}", "BLOB",
 			"{for update}", "",
 			"{for update of g}", "",
 			"{for update skip locked}", "",

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -182,9 +183,12 @@ func (db *DB) beat(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("encode message: %w", err)
 	}
-	_, err = db.exec(ctx, db.self.pulse, beatSQL, db.self.id, "", replicaLife.Microseconds(), channel, string(text))
+	_, err = db.exec(ctx, db.self.pulse, beatSQL, db.self.id, joinIDs(db.vault.KeyIDs()), replicaLife.Microseconds(), channel, string(text))
 	return explain(ctx, "say that this replica lives", err)
 }
+
+// joinIDs is the list of keys as a replica's row has it.
+func joinIDs(ids []uint32) string { return strings.Trim(fmt.Sprint(ids), "[]") }
 
 const leaveSQL = `
 DELETE FROM replicas WHERE id = ?`

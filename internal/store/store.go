@@ -13,6 +13,7 @@ import (
 
 	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
+	"galaxygate/internal/keyring"
 	"galaxygate/internal/login"
 	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
@@ -28,6 +29,7 @@ var (
 	_ session.Ender = (*DB)(nil)
 	_ login.Store   = (*DB)(nil)
 	_ audit.Log     = (*DB)(nil)
+	_ keyring.Store = (*DB)(nil)
 )
 
 // DB is the database. It is safe for concurrent use.
