@@ -116,7 +116,7 @@ func (w *world) signIn(subject string, scopes ...string) person {
 func (w *world) signInUntil(expires time.Time, subject string, scopes ...string) person {
 	w.t.Helper()
 	s, token := w.manager.New(w.t.Context(), session.Browser)
-	s, _, err := w.db.SignIn(w.t.Context(), login.SignIn{
+	s, err := w.db.SignIn(w.t.Context(), login.SignIn{
 		Issuer: w.rollup.url, Subject: subject, Session: s, SessionToken: token,
 		Tokens: grant.Tokens{
 			Access: secret.New("access-of-" + subject), AccessExpiresAt: expires,

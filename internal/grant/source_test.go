@@ -48,7 +48,7 @@ func (h *house) replica(db *store.DB) *grant.Source {
 func (h *house) signIn(t *testing.T, access, refresh string, life, left time.Duration) {
 	t.Helper()
 	now := time.Now().Add(left - life)
-	s, _, err := h.db.SignIn(t.Context(), login.SignIn{
+	s, err := h.db.SignIn(t.Context(), login.SignIn{
 		Issuer: "https://id.example.com", Subject: "alice",
 		Tokens: grant.Tokens{
 			Access: secret.New(access), Refresh: secret.New(refresh),

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -18,10 +19,14 @@ import (
 type Store interface {
 	grant.Store
 	grant.Leases
+	grant.Outbox
+	grant.Claims
 	session.Store
 	session.Ender
 	login.Store
 	audit.Log
+	// PendingRevocations returns how many revocations are in the outbox.
+	PendingRevocations(ctx context.Context) (int, error)
 }
 
 // Stores is one empty database, open for a test.
@@ -46,6 +51,7 @@ func Run(t *testing.T, open func(t testing.TB) Stores) {
 		"sign-in":    signInTests(),
 		"grants":     grantTests(),
 		"leases":     leaseTests(),
+		"outbox":     outboxTests(),
 		"sessions":   sessionTests(),
 		"audit":      auditTests(),
 		"everywhere": everywhereTests(),
@@ -133,7 +139,7 @@ func (f *fixture) signInSubject(subject string, changes ...func(*login.SignIn)) 
 	for _, change := range changes {
 		change(&s)
 	}
-	created, _, err := f.SignIn(f.t.Context(), s, f.now)
+	created, err := f.SignIn(f.t.Context(), s, f.now)
 	f.must(err)
 	return created, f.grantOf(created.UserID)
 }
