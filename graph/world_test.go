@@ -75,9 +75,13 @@ func newWorld(t *testing.T, change ...func(*world, *graph.Config)) *world {
 	})
 	t.Cleanup(galaxy.Close)
 	source := &grant.Source{
-		Store: w.db, Cache: grant.NewCache(cache.Options[grant.Grant]{Hearing: w.db.Hearing, Now: time.Now}), Leases: w.db, Refresher: provider, Revoker: provider,
-		Withdrawer: upstream.AppRevoker{Galaxy: galaxy, ClientID: "app"},
-		Early:      time.Minute, Now: time.Now, Logger: logger,
+		Store: w.db, Leases: w.db, Refresher: provider,
+		Cache: grant.NewCache(cache.Options[grant.Grant]{Hearing: w.db.Hearing, Now: time.Now}),
+		Revocations: &grant.Revocations{
+			Outbox: w.db, Claims: w.db, Refresher: provider, Revoker: provider,
+			Withdrawer: upstream.AppRevoker{Galaxy: galaxy, ClientID: "app"}, Now: time.Now, Logger: logger,
+		},
+		Early: time.Minute, Now: time.Now, Logger: logger,
 	}
 	t.Cleanup(func() { _ = source.Wait(context.Background()) })
 	t.Cleanup(source.Cache.Close)
