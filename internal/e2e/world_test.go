@@ -39,6 +39,11 @@ type provider struct {
 	refreshes func() int
 	// issued is every code and token so far.
 	issued func() []string
+	// setAway makes the provider, and its Galaxy, fail for whoever asks.
+	setAway func(bool)
+	// present presents a refresh token at the provider, as whoever has the client's
+	// secret could, and returns the answer's status.
+	present func(t *testing.T, refresh string) int
 	rollup *devrollup.Server // nil where it is another's
 	galaxy *devrollup.Controls
 	// arrived is called, where it is set, with each request to Rollup.
@@ -87,6 +92,23 @@ func rollup(t *testing.T, redirect string) *provider {
 		},
 		refreshes: func() int { return look.Counters()["token:refresh_token"] },
 		issued:    look.Issued,
+		setAway: func(away bool) {
+			look.Set(func(s *devrollup.Switches) {
+				s.Faults = nil
+				if away {
+					down := devrollup.Fault{Status: http.StatusBadGateway}
+					s.Faults = map[devrollup.Endpoint]devrollup.Fault{
+						devrollup.Token: down, devrollup.Userinfo: down, devrollup.GalaxyAPI: {Reset: true},
+					}
+				}
+			})
+		},
+		present: func(t *testing.T, refresh string) int {
+			t.Helper()
+			return present(t, issuer+"/token", url.Values{
+				"refresh_token": {refresh}, "client_id": {"galaxygate"}, "client_secret": {clientSecret},
+			}, false)
+		},
 		rollup:    look,
 		galaxy:    look.Controls,
 		arrived:   arrived,
@@ -143,6 +165,11 @@ func strict(t *testing.T, redirect string) *provider {
 		setLife:   op.SetAccessLife,
 		refreshes: func() int { return op.Calls("refresh_token") },
 		issued:    op.Issued,
+		setAway:   op.SetAway,
+		present: func(t *testing.T, refresh string) int {
+			t.Helper()
+			return present(t, op.Issuer+"/oauth/token", url.Values{"refresh_token": {refresh}}, true)
+		},
 		galaxy:    galaxy.Controls,
 	}
 }
