@@ -44,8 +44,8 @@ type provider struct {
 	// present presents a refresh token at the provider, as whoever has the client's
 	// secret could, and returns the answer's status.
 	present func(t *testing.T, refresh string) int
-	rollup *devrollup.Server // nil where it is another's
-	galaxy *devrollup.Controls
+	rollup  *devrollup.Server // nil where it is another's
+	galaxy  *devrollup.Controls
 	// arrived is called, where it is set, with each request to Rollup.
 	arrived *atomic.Pointer[func(path string)]
 }
@@ -109,9 +109,9 @@ func rollup(t *testing.T, redirect string) *provider {
 				"refresh_token": {refresh}, "client_id": {"galaxygate"}, "client_secret": {clientSecret},
 			}, false)
 		},
-		rollup:    look,
-		galaxy:    look.Controls,
-		arrived:   arrived,
+		rollup:  look,
+		galaxy:  look.Controls,
+		arrived: arrived,
 	}
 }
 
@@ -170,7 +170,7 @@ func strict(t *testing.T, redirect string) *provider {
 			t.Helper()
 			return present(t, op.Issuer+"/oauth/token", url.Values{"refresh_token": {refresh}}, true)
 		},
-		galaxy:    galaxy.Controls,
+		galaxy: galaxy.Controls,
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // RevocationLease is for how long a claimed revocation is nobody else's: longer
-// than an attempt and its recording.
+// than its attempt may ask the provider.
 const RevocationLease = leaseLife
 
 // The times and bounds of revocations. Consents are attempted less often than
