@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"galaxygate/graph"
+	"galaxygate/internal/background"
 	"galaxygate/internal/cache"
 	"galaxygate/internal/config"
 	"galaxygate/internal/grant"
@@ -20,7 +21,6 @@ import (
 	"galaxygate/internal/passport"
 	"galaxygate/internal/playground"
 	"galaxygate/internal/retry"
-	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
 	"galaxygate/internal/store"
 	"galaxygate/internal/telemetry"
@@ -110,6 +110,7 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 		"housekeeping":         h.housekeeper.Run,
 	})
 	defer stopSweep()
+	stopRevoking := inBackground(ctx, logger, map[string]func(context.Context) error{"revocations": h.revocations.Run})
 	logger.InfoContext(ctx, "serving", "address", public.Addr().String(),
 		"admin_address", admin.Addr().String(), "public_url", cfg.PublicURL.String())
 	err = server.Run(ctx)
@@ -117,24 +118,25 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 
 	// No request is left. What requests began is finished before the database
 	// is closed: a refresh token that was presented has a successor to store.
+	var revoking background.Group
+	revoking.Go(stopRevoking)
 	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
 	defer cancel()
-	err = errors.Join(err, h.grants.Wait(settle), h.signIn.Wait(settle))
+	err = errors.Join(err, h.grants.Wait(settle), revoking.Wait(settle))
 	logger.InfoContext(ctx, "stopped")
 	return err
 }
 
 // house is what build built, as far as serve looks after it.
 type house struct {
-	provider *passport.Client
-	galaxy   *upstream.Galaxy
-	sessions *session.Manager
-	grants   *grant.Source
-	signIn   *login.Handler
-	public   http.Handler
-
+	provider    *passport.Client
+	galaxy      *upstream.Galaxy
+	sessions    *session.Manager
+	grants      *grant.Source
 	keeper      *grant.Keeper
+	revocations *grant.Revocations
 	housekeeper *store.Housekeeper
+	public      http.Handler
 }
 
 // close ends what the rooms keep running.
@@ -172,25 +174,33 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Now:         time.Now,
 		Logger:      logger,
 	}
+	revocations := &grant.Revocations{
+		Outbox:     db,
+		Claims:     db,
+		Refresher:  provider,
+		Revoker:    provider,
+		Withdrawer: upstream.AppRevoker{Galaxy: galaxy, ClientID: cfg.ClientID},
+		Now:        time.Now,
+		Logger:     logger,
+	}
 	grants := &grant.Source{
 		Store: db,
 		Cache: grant.NewCache(cache.Options[grant.Grant]{
 			Hearing: db.Hearing, Now: time.Now, Observe: metrics.ObserveGrantCache,
 		}),
-		Confirm:    confirm(sessions),
-		Leases:     db,
-		Refresher:  provider,
-		Revoker:    provider,
-		Withdrawer: revokers{provider, upstream.AppRevoker{Galaxy: galaxy, ClientID: cfg.ClientID}},
-		Early:      cfg.RefreshEarly,
-		Now:        time.Now,
-		Logger:     logger,
-		Observer:   metrics,
+		Confirm:     confirm(sessions),
+		Leases:      db,
+		Refresher:   provider,
+		Revocations: revocations,
+		Early:       cfg.RefreshEarly,
+		Now:         time.Now,
+		Logger:      logger,
+		Observer:    metrics,
 
 		RotationGrace: cfg.RotationGrace,
 	}
 	keeper := &grant.Keeper{
-		Claims:    db,
+		Due:       db,
 		Source:    grants,
 		Interval:  cfg.SweepInterval,
 		PerMinute: cfg.SweepRate,
@@ -218,6 +228,7 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Provider:  provider,
 		Store:     db,
 		Grants:    db,
+		Outbox:    db,
 		Sessions:  sessions,
 		Audit:     db,
 		PublicURL: cfg.PublicURL,
@@ -268,8 +279,8 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Now:            time.Now,
 	}.Handler()
 	return &house{
-		provider: provider, galaxy: galaxy, sessions: sessions, grants: grants, signIn: signIn, public: handler,
-		keeper: keeper, housekeeper: housekeeper,
+		provider: provider, galaxy: galaxy, sessions: sessions, grants: grants,
+		keeper: keeper, revocations: revocations, housekeeper: housekeeper, public: handler,
 	}, nil
 }
 
@@ -314,22 +325,6 @@ func inBackground(ctx context.Context, logger *slog.Logger, tasks map[string]fun
 		cancel()
 		running.Wait()
 	}
-}
-
-// revokers are asked in their order until one can.
-type revokers []grant.Revoker
-
-// Revoke implements grant.Revoker.
-func (r revokers) Revoke(ctx context.Context, access, refresh secret.Text) (bool, error) {
-	var errs []error
-	for _, one := range r {
-		done, err := one.Revoke(ctx, access, refresh)
-		if done && err == nil {
-			return true, nil
-		}
-		errs = append(errs, err)
-	}
-	return false, errors.Join(errs...)
 }
 
 // unavailable answers a request whose session cannot be looked up.

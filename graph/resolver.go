@@ -27,8 +27,9 @@ type Grants interface {
 
 // Revoker gives consents back. *grant.Source does.
 type Revoker interface {
-	// Revoke erases the user's grant, ends the user's sessions and revokes the
-	// tokens at the provider. It returns grant.ErrNotFound where there is none.
+	// Revoke erases the user's grant, ends the user's sessions and has the consent
+	// taken back at the provider, which may take longer than the call. It returns
+	// grant.ErrNotFound where there is none.
 	Revoke(ctx context.Context, userID string) (grant.Revocation, error)
 }
 

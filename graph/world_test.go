@@ -75,9 +75,13 @@ func newWorld(t *testing.T, change ...func(*world, *graph.Config)) *world {
 	})
 	t.Cleanup(galaxy.Close)
 	source := &grant.Source{
-		Store: w.db, Cache: grant.NewCache(cache.Options[grant.Grant]{Hearing: w.db.Hearing, Now: time.Now}), Leases: w.db, Refresher: provider, Revoker: provider,
-		Withdrawer: upstream.AppRevoker{Galaxy: galaxy, ClientID: "app"},
-		Early:      time.Minute, Now: time.Now, Logger: logger,
+		Store: w.db, Leases: w.db, Refresher: provider,
+		Cache: grant.NewCache(cache.Options[grant.Grant]{Hearing: w.db.Hearing, Now: time.Now}),
+		Revocations: &grant.Revocations{
+			Outbox: w.db, Claims: w.db, Refresher: provider, Revoker: provider,
+			Withdrawer: upstream.AppRevoker{Galaxy: galaxy, ClientID: "app"}, Now: time.Now, Logger: logger,
+		},
+		Early: time.Minute, Now: time.Now, Logger: logger,
 	}
 	t.Cleanup(func() { _ = source.Wait(context.Background()) })
 	t.Cleanup(source.Cache.Close)
@@ -116,7 +120,7 @@ func (w *world) signIn(subject string, scopes ...string) person {
 func (w *world) signInUntil(expires time.Time, subject string, scopes ...string) person {
 	w.t.Helper()
 	s, token := w.manager.New(w.t.Context(), session.Browser)
-	s, _, err := w.db.SignIn(w.t.Context(), login.SignIn{
+	s, err := w.db.SignIn(w.t.Context(), login.SignIn{
 		Issuer: w.rollup.url, Subject: subject, Session: s, SessionToken: token,
 		Tokens: grant.Tokens{
 			Access: secret.New("access-of-" + subject), AccessExpiresAt: expires,

@@ -20,8 +20,9 @@ CREATE TABLE replicas (
     expires_at {{.Time}} NOT NULL
 );
 
--- Tokens that are to be taken back at the provider and nowhere else stored any
--- more. The times are by the database's clock.
+-- Tokens that are to be taken back at the provider and are stored nowhere else
+-- any more. A row is claimed by moving due_at ahead, which attempts counts. The
+-- times are by the database's clock.
 CREATE TABLE revocations (
     id         TEXT NOT NULL PRIMARY KEY,
     kind       TEXT NOT NULL,
@@ -33,7 +34,8 @@ CREATE TABLE revocations (
     due_at     {{.Time}} NOT NULL
 );
 
-CREATE INDEX revocations_due_at ON revocations (due_at);
+CREATE INDEX revocations_due_at ON revocations (kind, due_at);
+CREATE INDEX revocations_user_id ON revocations (user_id);
 
 -- Logout tokens that have been used, until they have expired by themselves.
 CREATE TABLE logout_tokens (

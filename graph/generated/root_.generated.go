@@ -1271,7 +1271,7 @@ type RevokeOtherSessionsPayload {
 type RevokeAuthorizationPayload {
   "How many sessions ended, this one among them."
   revokedSessions: Int!
-  "Whether Rollup itself confirmed it; where false, the tokens are erased here all the same."
+  "Whether Rollup itself confirmed it at once; where false, it is erased here all the same, and Rollup is asked again until it confirms."
   revokedUpstream: Boolean!
 }
 

@@ -134,7 +134,7 @@ type RenameAccountPayload struct {
 type RevokeAuthorizationPayload struct {
 	// How many sessions ended, this one among them.
 	RevokedSessions int `json:"revokedSessions"`
-	// Whether Rollup itself confirmed it; where false, the tokens are erased here all the same.
+	// Whether Rollup itself confirmed it at once; where false, it is erased here all the same, and Rollup is asked again until it confirms.
 	RevokedUpstream bool `json:"revokedUpstream"`
 }
 

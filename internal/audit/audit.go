@@ -18,6 +18,10 @@ const (
 	RefreshFailed Kind = "refresh_failed" // Reason says why
 	Revoked       Kind = "revoked"        // the grant was given back or replaced
 	ScopeRefused  Kind = "scope_refused"  // a field was asked for without consent
+
+	RevocationConfirmed Kind = "revocation_confirmed" // the provider took the tokens back
+	RevocationVoid      Kind = "revocation_void"      // there was nothing it could take back; Reason says why
+	RevocationGivenUp   Kind = "revocation_given_up"  // the tokens may still be valid there; Reason is the last failure's
 )
 
 // Event is one row of the audit log. It never holds a token, a code or a cookie.

@@ -44,8 +44,13 @@ type provider struct {
 	front  *front // sees the calls first
 	// issued is every code and token so far.
 	issued func() []string
-	rollup *devrollup.Server // nil where it is another's
-	galaxy *devrollup.Controls
+	// setAway makes the provider, and its Galaxy, fail for whoever asks.
+	setAway func(bool)
+	// present presents a refresh token at the provider, as whoever has the client's
+	// secret could, and returns the answer's status.
+	present func(t *testing.T, refresh string) int
+	rollup  *devrollup.Server // nil where it is another's
+	galaxy  *devrollup.Controls
 }
 
 // rollup is Passport and Galaxy as Rollup has them.
@@ -87,8 +92,25 @@ func rollup(t *testing.T, redirect string) *provider {
 		reuses:    func() int { return 0 }, // a token may be used for ever
 		front:     before,
 		issued:    look.Issued,
-		rollup:    look,
-		galaxy:    look.Controls,
+		setAway: func(away bool) {
+			look.Set(func(s *devrollup.Switches) {
+				s.Faults = nil
+				if away {
+					down := devrollup.Fault{Status: http.StatusBadGateway}
+					s.Faults = map[devrollup.Endpoint]devrollup.Fault{
+						devrollup.Token: down, devrollup.Userinfo: down, devrollup.GalaxyAPI: {Reset: true},
+					}
+				}
+			})
+		},
+		present: func(t *testing.T, refresh string) int {
+			t.Helper()
+			return present(t, issuer+"/token", url.Values{
+				"refresh_token": {refresh}, "client_id": {"galaxygate"}, "client_secret": {clientSecret},
+			}, false)
+		},
+		rollup: look,
+		galaxy: look.Controls,
 	}
 }
 
@@ -160,6 +182,11 @@ func strictOf(t *testing.T, redirect string, options strictop.Options) *provider
 		front:          before,
 		issued:         op.Issued,
 		galaxy:         galaxy.Controls,
+		setAway:        op.SetAway,
+		present: func(t *testing.T, refresh string) int {
+			t.Helper()
+			return present(t, op.Issuer+"/oauth/token", url.Values{"refresh_token": {refresh}}, true)
+		},
 	}
 }
 

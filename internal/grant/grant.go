@@ -110,10 +110,12 @@ type Token struct {
 type Store interface {
 	// Grant returns the user's grant, or ErrNotFound.
 	Grant(ctx context.Context, userID string) (Grant, error)
-	// Erase deletes the user's grant, ends all of the user's sessions, records
-	// it in the audit log, and returns the grant as it was and the number of
-	// sessions ended; or ErrNotFound.
-	Erase(ctx context.Context, userID string) (Grant, int, error)
+	// Erase deletes the user's grant, ends all of the user's sessions, and records
+	// it in the audit log. The consent becomes a pending revocation, which is the
+	// caller's to attempt, as if claimed for RevocationLease; where the grant has
+	// no tokens that can be read there is none, and its ID is empty. It returns
+	// that and the number of sessions ended; or ErrNotFound.
+	Erase(ctx context.Context, userID string) (PendingRevocation, int, error)
 	// Watch returns a channel that receives after every change of the grant
 	// with that ID on any replica, and what ends the watch. A wake-up may be
 	// spurious, and may be lost when the database is away: poll beneath it.
@@ -159,7 +161,9 @@ type Refresher interface {
 
 // Revoker takes tokens back at the provider.
 type Revoker interface {
-	// Revoke revokes what it can of the grant's tokens and reports whether the
-	// provider confirmed it; false and nil where it has no way to (RFC 7009).
+	// Revoke revokes what it can of the tokens, of which either may be zero, and
+	// reports whether the provider confirmed it; false and nil where it has no way
+	// to. Its error is a *Failure, which wraps ErrTokenRejected where the access
+	// token would have to be a valid one.
 	Revoke(ctx context.Context, access, refresh secret.Text) (bool, error)
 }

@@ -37,18 +37,18 @@ type Claim struct {
 	RefreshExpiresAt time.Time
 }
 
-// Claims is the store's part in keeping grants alive.
-type Claims interface {
-	// Claim returns the grant whose refresh token ends first of those that are
+// DueGrants is the store's part in keeping grants alive.
+type DueGrants interface {
+	// ClaimGrant returns the grant whose refresh token ends first of those that are
 	// due: active, with a refresh token whose end is known, ahead, and as near
 	// as SweepAfter says, of a user with a live session, and not claimed by
 	// anyone for hold of what is left until the end. It returns ErrNotFound
 	// where there is none. No grant is claimed by two at once.
-	Claim(ctx context.Context, now time.Time, hold func(left time.Duration) time.Duration) (Claim, error)
-	// Settle keeps the grant from being claimed until its refresh token's end
+	ClaimGrant(ctx context.Context, now time.Time, hold func(left time.Duration) time.Duration) (Claim, error)
+	// SettleGrant keeps the grant from being claimed until its refresh token's end
 	// moves on or the user signs in again. It does nothing to a grant that is at
 	// another version.
-	Settle(ctx context.Context, grantID string, version int64) error
+	SettleGrant(ctx context.Context, grantID string, version int64) error
 }
 
 // SweepAfter is how long after its arrival a refresh token of that life is due
@@ -61,7 +61,7 @@ func SweepAfter(life time.Duration) time.Duration {
 // refreshes those whose refresh token is near its known end. Any number of
 // replicas may run one. Its fields are set before first use.
 type Keeper struct {
-	Claims Claims
+	Due DueGrants
 	Source *Source
 	// Interval is how often, about, it looks for grants that are due.
 	Interval time.Duration
@@ -91,7 +91,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 // come, so that what one replica cannot get to another can.
 func (k *Keeper) sweep(ctx context.Context) {
 	for ctx.Err() == nil {
-		claim, err := k.Claims.Claim(ctx, k.Now(), hold)
+		claim, err := k.Due.ClaimGrant(ctx, k.Now(), hold)
 		if errors.Is(err, ErrNotFound) {
 			return
 		}
@@ -122,7 +122,7 @@ func (k *Keeper) keep(ctx context.Context, c Claim) {
 		outcome = "failed"
 	case !g.RefreshExpiresAt.After(c.RefreshExpiresAt.Add(SameEnd)):
 		outcome = "fixed"
-		err = k.Claims.Settle(ctx, g.ID, g.Version)
+		err = k.Due.SettleGrant(ctx, g.ID, g.Version)
 	}
 	if err != nil && ctx.Err() != nil {
 		return // the refresh goes on, and says by itself how it ended

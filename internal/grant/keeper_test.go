@@ -21,16 +21,16 @@ import (
 
 // watched are claims of which a test hears.
 type watched struct {
-	grant.Claims
+	grant.DueGrants
 	none   chan struct{} // receives when nothing was due
 	unheld bool          // whether what was claimed may be claimed at once again
 }
 
-func (w *watched) Claim(ctx context.Context, now time.Time, hold func(time.Duration) time.Duration) (grant.Claim, error) {
+func (w *watched) ClaimGrant(ctx context.Context, now time.Time, hold func(time.Duration) time.Duration) (grant.Claim, error) {
 	if w.unheld {
 		hold = func(time.Duration) time.Duration { return 0 }
 	}
-	c, err := w.Claims.Claim(ctx, now, hold)
+	c, err := w.DueGrants.ClaimGrant(ctx, now, hold)
 	if errors.Is(err, grant.ErrNotFound) {
 		select {
 		case w.none <- struct{}{}:
@@ -44,12 +44,12 @@ func (w *watched) Claim(ctx context.Context, now time.Time, hold func(time.Durat
 // returns the outcomes.
 func (h *house) keep(t *testing.T, db *store.DB, change func(*grant.Keeper)) []string {
 	t.Helper()
-	claims := &watched{Claims: db, none: make(chan struct{})}
+	claims := &watched{DueGrants: db, none: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var outcomes []string
 	k := &grant.Keeper{
-		Claims: claims, Source: h.replica(db), Interval: time.Millisecond, PerMinute: 60_000,
+		Due: claims, Source: h.replica(db), Interval: time.Millisecond, PerMinute: 60_000,
 		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 		Observe: func(outcome string) {
 			if outcomes = append(outcomes, outcome); len(outcomes) > 20 {
@@ -95,7 +95,7 @@ func (h *house) signInEnding(t *testing.T, subject string, left time.Duration) {
 		},
 		SessionToken: secret.Random(),
 	}
-	s, _, err := h.db.SignIn(t.Context(), signIn, now.Add(left)) // as if it were ending now
+	s, err := h.db.SignIn(t.Context(), signIn, now.Add(left)) // as if it were ending now
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestWhatTheSweepFinds(t *testing.T) {
 				h.signInEnding(t, "alice", life)
 				h.provider.answers(func(int) answer { return tt.reply })
 				outcomes := h.keep(t, h.db, func(k *grant.Keeper) {
-					k.Claims.(*watched).unheld = tt.outcome != "failed" // what is settled needs no hold
+					k.Due.(*watched).unheld = tt.outcome != "failed" // what is settled needs no hold
 				})
 				if !slices.Equal(outcomes, []string{tt.outcome}) || h.provider.presentations() != 1 {
 					t.Errorf("outcomes %q, presented %d times", outcomes, h.provider.presentations())

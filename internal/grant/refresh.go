@@ -219,8 +219,8 @@ func (s *Source) condemn(ctx context.Context, g Grant, f *Failure) {
 	}
 }
 
-// discard revokes tokens that could not be stored because the user's grant was
-// erased or replaced while the provider was asked. Where another replica has
+// discard has tokens revoked that could not be stored because the user's grant
+// was erased or replaced while the provider was asked. Where another replica has
 // refreshed the same grant, revoking them could end it (RFC 7009, section 2.1).
 func (s *Source) discard(ctx context.Context, g Grant, t Tokens) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), presentLimit)
@@ -231,8 +231,9 @@ func (s *Source) discard(ctx context.Context, g Grant, t Tokens) {
 	if !replaced && !errors.Is(err, ErrNotFound) {
 		return
 	}
-	if _, err := s.Revoker.Revoke(ctx, t.Access, t.Refresh); err != nil {
-		s.Logger.WarnContext(ctx, "discarded tokens not revoked", "grant_id", g.ID, "reason", AsFailure(err).Reason)
+	p := PendingRevocation{Kind: RevokeTokens, UserID: g.UserID, GrantID: g.ID, Tokens: t}
+	if err := persist(ctx, func() error { return s.Revocations.Outbox.EnqueueRevocation(ctx, p) }); err != nil {
+		s.Logger.WarnContext(ctx, "discarded tokens not to be revoked", "grant_id", g.ID, "error", err)
 	}
 }
 

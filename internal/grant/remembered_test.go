@@ -71,7 +71,7 @@ func newWarm(t testing.TB, db *store.DB, remember bool) *warm {
 		GrantChanged: w.source.Cache.Forget, SessionEnded: w.sessions.Cache.Forget, Settle: w.source.Drain, Missed: func() {},
 	})
 	s, token := w.sessions.New(t.Context(), session.Browser)
-	s, _, err := db.SignIn(t.Context(), login.SignIn{
+	s, err := db.SignIn(t.Context(), login.SignIn{
 		Issuer: "https://id.example.com", Subject: "alice", Session: s, SessionToken: token,
 		Tokens: grant.Tokens{
 			Access: secret.New("access"), Refresh: secret.New("refresh"),

@@ -36,10 +36,8 @@ type Source struct {
 	// of ctx: its error, where the request's session has ended, for one, is
 	// returned instead. Nil: every request may.
 	Confirm func(ctx context.Context) error
-	// Revoker revokes tokens of one sign-in and leaves the user's others alone.
-	Revoker Revoker
-	// Withdrawer takes back all that the user has consented to.
-	Withdrawer Revoker
+	// Revocations takes back what must not stay valid at the provider.
+	Revocations *Revocations
 
 	// Early is how long before its end an access token is refreshed while it is
 	// still served; never more than a fifth of the token's life.

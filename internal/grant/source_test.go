@@ -28,18 +28,10 @@ type house struct {
 	withdrawn withdrawals
 }
 
-// withdrawals remembers the tokens that consents were withdrawn with.
-type withdrawals struct{ refresh []string }
-
-func (w *withdrawals) Revoke(_ context.Context, _, refresh secret.Text) (bool, error) {
-	w.refresh = append(w.refresh, refresh.Reveal())
-	return true, nil
-}
-
 // replica returns a source of its own, as another process would have.
 func (h *house) replica(db *store.DB) *grant.Source {
 	return &grant.Source{
-		Store: db, Leases: db, Refresher: h.provider.client, Revoker: h.provider.client, Withdrawer: &h.withdrawn,
+		Store: db, Leases: db, Refresher: h.provider.client, Revocations: h.revocations(db),
 		Early: time.Minute, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -48,7 +40,7 @@ func (h *house) replica(db *store.DB) *grant.Source {
 func (h *house) signIn(t *testing.T, access, refresh string, life, left time.Duration) {
 	t.Helper()
 	now := time.Now().Add(left - life)
-	s, _, err := h.db.SignIn(t.Context(), login.SignIn{
+	s, err := h.db.SignIn(t.Context(), login.SignIn{
 		Issuer: "https://id.example.com", Subject: "alice",
 		Tokens: grant.Tokens{
 			Access: secret.New(access), Refresh: secret.New(refresh),
@@ -419,11 +411,11 @@ func TestARefreshThatLostItsGrantIsDiscardedAndRevoked(t *testing.T) {
 				if got.Value.Reveal() != tt.want || (tt.want == "") != errors.Is(err, grant.ErrNotFound) {
 					t.Errorf("got %q, %v", got.Value.Reveal(), err)
 				}
-				if revoked := h.provider.revocations(); !slices.Contains(revoked, "refresh-1") {
-					t.Errorf("revoked %q, want refresh-1 among them", revoked)
+				if due := h.due(t, grant.RevokeTokens); !slices.Contains(due, "refresh-1") {
+					t.Errorf("to be revoked: %q, want refresh-1 among them", due)
 				}
-				if len(h.withdrawn.refresh) != 0 {
-					t.Error("the whole consent was withdrawn, the new sign-in's with it")
+				if due := h.due(t, grant.RevokeConsent); len(due) != 0 {
+					t.Errorf("the whole consent is to be withdrawn, the new sign-in's with it: %q", due)
 				}
 			})
 		})

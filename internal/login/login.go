@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"galaxygate/internal/audit"
-	"galaxygate/internal/background"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/passport"
 	"galaxygate/internal/redirect"
@@ -30,15 +29,15 @@ type Provider interface {
 	AuthCodeURL(ctx context.Context, a passport.Authorization) (string, error)
 	Exchange(ctx context.Context, code, verifier, nonce secret.Text) (passport.Identity, grant.Tokens, error)
 	UserInfo(ctx context.Context, access secret.Text, subject string, claims any) error
-	grant.Revoker
 }
 
 // Handler signs browsers in and out. Its fields are set before first use and
-// not changed after; Wait must be called before the process ends.
+// not changed after.
 type Handler struct {
 	Provider  Provider
 	Store     Store
 	Grants    grant.Store
+	Outbox    grant.Outbox
 	Sessions  *session.Manager
 	Audit     audit.Log
 	PublicURL *url.URL
@@ -46,8 +45,6 @@ type Handler struct {
 	Scopes    []string       // asked for at every sign-in
 	Now       func() time.Time
 	Logger    *slog.Logger
-
-	running background.Group // revocations of replaced tokens
 }
 
 // Routes returns the handler's paths, as patterns of http.ServeMux.
@@ -70,14 +67,6 @@ func getOnly(next http.HandlerFunc) http.Handler {
 		}
 		next(w, r)
 	})
-}
-
-// Wait waits until the work that requests left behind has ended, or ctx has.
-func (h *Handler) Wait(ctx context.Context) error {
-	if err := h.running.Wait(ctx); err != nil {
-		return fmt.Errorf("wait for revocations: %w", err)
-	}
-	return nil
 }
 
 // login sends the browser to the provider (OpenID Connect Core 1.0, section

@@ -183,7 +183,9 @@ func TestRevoke(t *testing.T) {
 		}, want: false},
 		{name: "the access token is tried even so", refresh: answer{503, "tok3n"}, access: ok, kind: grant.Later, reason: "http_503", calls: 2},
 		{name: "wrong credentials", refresh: answer{401, `{"error":"invalid_client"}`}, access: ok, kind: grant.OperatorFault, reason: "invalid_client", calls: 2},
-		{name: "invalid_grant is no verdict", refresh: answer{400, `{"error":"invalid_grant","error_description":"rt-tok3n"}`}, access: ok, kind: grant.Later, reason: "invalid_grant", calls: 2},
+		{name: "a token that is invalid already", refresh: answer{400, `{"error":"invalid_grant","error_description":"rt-tok3n"}`}, access: answer{401, `{"error":"invalid_token"}`}, want: true, calls: 2},
+		{name: "a provider in trouble is not believed", refresh: answer{500, `{"error":"invalid_grant"}`}, access: ok, kind: grant.Later, reason: "http_500", calls: 2},
+		{name: "a refusal is no verdict on the grant", refresh: answer{401, `{"code":"UNAUTHORIZED"}`}, access: ok, kind: grant.Later, reason: "unauthorized", calls: 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

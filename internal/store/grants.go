@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"strings"
@@ -178,12 +179,15 @@ const deleteGrantSQL = `
 DELETE FROM grants WHERE id = ?`
 
 // Erase implements grant.Store.
-func (db *DB) Erase(ctx context.Context, userID string) (grant.Grant, int, error) {
-	var erased grant.Grant
+func (db *DB) Erase(ctx context.Context, userID string) (grant.PendingRevocation, int, error) {
+	var pending grant.PendingRevocation
 	var ended int
-	err := db.change(ctx, func(tx *change) (err error) {
-		erased, err = db.selectGrant(ctx, tx, lockGrantSQL, userID)
+	err := db.change(ctx, func(tx *change) error {
+		erased, err := db.selectGrant(ctx, tx, lockGrantSQL, userID)
 		if err != nil && !errors.Is(err, vault.ErrSealed) {
+			return err
+		}
+		if pending, err = db.giveBack(ctx, tx, erased); err != nil {
 			return err
 		}
 		if _, err := db.exec(ctx, tx, deleteGrantSQL, erased.ID); err != nil {
@@ -197,10 +201,23 @@ func (db *DB) Erase(ctx context.Context, userID string) (grant.Grant, int, error
 		return db.record(ctx, tx, audit.Event{Kind: audit.Revoked, UserID: userID, GrantID: erased.ID})
 	})
 	if errors.Is(err, grant.ErrNotFound) {
-		return grant.Grant{}, 0, err
+		return grant.PendingRevocation{}, 0, err
 	}
 	if err != nil {
-		return grant.Grant{}, 0, explain(ctx, "erase grant", err)
+		return grant.PendingRevocation{}, 0, explain(ctx, "erase grant", err)
 	}
-	return erased, ended, nil
+	return pending, ended, nil
+}
+
+// giveBack makes a claimed revocation of the grant's consent, or none where its
+// tokens do not open.
+func (db *DB) giveBack(ctx context.Context, tx sqlx.ExecerContext, g grant.Grant) (grant.PendingRevocation, error) {
+	if g.Access.IsZero() && g.Refresh.IsZero() {
+		return grant.PendingRevocation{}, nil
+	}
+	p := grant.PendingRevocation{
+		ID: rand.Text(), Kind: grant.RevokeConsent, UserID: g.UserID, GrantID: g.ID, Attempts: 1,
+		Tokens: grant.Tokens{Access: g.Access, AccessExpiresAt: g.AccessExpiresAt, Refresh: g.Refresh},
+	}
+	return p, db.insertRevocation(ctx, tx, p, grant.RevocationLease)
 }

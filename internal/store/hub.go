@@ -31,7 +31,7 @@ func (db *DB) Subscribe(l Listener) {
 type hub struct {
 	mu       sync.Mutex
 	listener Listener
-	watchers map[string]map[chan struct{}]struct{} // by the grant's ID
+	watchers map[string]map[chan struct{}]struct{} // by the grant's ID, or outboxTopic
 }
 
 // Watch implements grant.Store.
@@ -66,6 +66,10 @@ func (h *hub) grantChanged(id, userID string) {
 	if l := h.told(); l.GrantChanged != nil {
 		l.GrantChanged(userID)
 	}
+	h.wake(id)
+}
+
+func (h *hub) wake(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	wakeEach(h.watchers[id])

@@ -76,7 +76,7 @@ func fill(t *testing.T, db *store.DB, url string, v *vault.Vault, n int) ([]logi
 		if i == 0 {
 			signIns[i].Tokens.Refresh = secret.Text{}
 		}
-		created, _, err := db.SignIn(t.Context(), signIns[i], time.Now())
+		created, err := db.SignIn(t.Context(), signIns[i], time.Now())
 		if err != nil {
 			t.Fatalf("SignIn: %v", err)
 		}

@@ -58,7 +58,7 @@ func signedIn(t *testing.T, db *store.DB) session.Session {
 	t.Helper()
 	in := newSignIn("alice")
 	in.Tokens.Refresh = secret.Random()
-	s, _, err := db.SignIn(t.Context(), in, time.Now())
+	s, err := db.SignIn(t.Context(), in, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

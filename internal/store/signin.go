@@ -11,7 +11,6 @@ import (
 	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/login"
-	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
 	"galaxygate/internal/vault"
 )
@@ -25,7 +24,7 @@ RETURNING id, created_at`
 
 // SignIn implements login.Store. A refresh token that is the stored one once
 // more counts as none that came.
-func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (session.Session, secret.Text, error) {
+func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (session.Session, error) {
 	now = stamp(now)
 	created := s.Session
 	created.Subject = s.Subject
@@ -36,15 +35,18 @@ func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (sessio
 		ID        string    `db:"id"`
 		CreatedAt time.Time `db:"created_at"`
 	}
-	var replaced secret.Text
 	err := db.change(ctx, func(tx *change) error {
 		err := db.get(ctx, tx, &user, upsertUserSQL, rand.Text(), s.Issuer, s.Subject, now, now)
 		if err != nil {
 			return err
 		}
 		created.UserID, created.UserSince = user.ID, user.CreatedAt.UTC()
-		var grantID string
-		if grantID, replaced, err = db.replaceGrant(ctx, tx.Tx, user.ID, s.Tokens, now); err != nil {
+		grantID, err := db.replaceGrant(ctx, tx.Tx, user.ID, s.Tokens, now)
+		if err != nil {
+			return err
+		}
+		// After the grant was locked: what was erased until then is seen.
+		if err := db.spare(ctx, tx.Tx, user.ID, s.Tokens); err != nil {
 			return err
 		}
 		tx.grantChanged(grantID, user.ID)
@@ -58,9 +60,10 @@ func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (sessio
 		return db.record(ctx, tx, event)
 	})
 	if err != nil {
-		return session.Session{}, secret.Text{}, explain(ctx, "sign in", err)
+		return session.Session{}, explain(ctx, "sign in", err)
 	}
-	return created, replaced, nil
+	db.hub.wake(outboxTopic)
+	return created, nil
 }
 
 const updateGrantSQL = `
@@ -80,24 +83,21 @@ const replaceTokensSQL = updateGrantSQL + `,
        version = version + 1, lease_owner = NULL, lease_expires_at = NULL, lapses = 0, lapsed_at = NULL
  WHERE id = ?`
 
-// replaceGrant stores the tokens as the user's grant, and returns its ID and
-// the refresh token that is no longer stored.
-func (db *DB) replaceGrant(
-	ctx context.Context, tx *sqlx.Tx, userID string, t grant.Tokens, now time.Time,
-) (id string, replaced secret.Text, err error) {
+// replaceGrant stores the tokens as the user's grant, makes a pending revocation
+// of the refresh token that is no longer stored, and returns the grant's ID.
+func (db *DB) replaceGrant(ctx context.Context, tx *sqlx.Tx, userID string, t grant.Tokens, now time.Time) (string, error) {
 	old, err := db.selectGrant(ctx, tx, lockGrantSQL, userID)
 	if errors.Is(err, grant.ErrNotFound) {
-		id, err = db.insertGrant(ctx, tx, userID, t, now)
-		return id, secret.Text{}, err
+		return db.insertGrant(ctx, tx, userID, t, now)
 	}
 	// Tokens that do not open any more are as good as gone: their user must be
 	// able to sign in again.
 	if err != nil && !errors.Is(err, vault.ErrSealed) {
-		return "", secret.Text{}, err
+		return "", err
 	}
 	access, refresh, err := db.sealTokens(old.ID, t)
 	if err != nil {
-		return "", secret.Text{}, err
+		return "", err
 	}
 	update := replaceTokensSQL
 	kept := !old.Refresh.IsZero() && (t.Refresh.IsZero() || t.Refresh.Equal(old.Refresh))
@@ -108,10 +108,17 @@ func (db *DB) replaceGrant(
 	_, err = db.exec(ctx, tx, update, grant.Active, access, refresh, joinScopes(t.Scopes),
 		now, now, stamp(t.AccessExpiresAt), end, due, old.ID)
 	if kept || old.Refresh.IsZero() || err != nil {
-		return old.ID, secret.Text{}, err
+		return old.ID, err
+	}
+	replaced := grant.PendingRevocation{
+		ID: rand.Text(), Kind: grant.RevokeTokens, UserID: userID, GrantID: old.ID,
+		Tokens: grant.Tokens{Refresh: old.Refresh},
+	}
+	if err := db.insertRevocation(ctx, tx, replaced, 0); err != nil {
+		return "", err
 	}
 	event := audit.Event{Kind: audit.Revoked, UserID: userID, GrantID: old.ID, Reason: string(session.Replaced), At: now}
-	return old.ID, old.Refresh, db.record(ctx, tx, event)
+	return old.ID, db.record(ctx, tx, event)
 }
 
 const insertGrantSQL = `

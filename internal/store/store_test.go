@@ -216,11 +216,11 @@ func TestTokensMovedToAnotherRowOrColumnDoNotOpen(t *testing.T) {
 				if err := s.Store.(*store.DB).CheckKeyset(t.Context()); err != nil {
 					t.Fatalf("CheckKeyset: %v", err)
 				}
-				alice, _, err := s.SignIn(t.Context(), newSignIn("alice"), time.Now())
+				alice, err := s.SignIn(t.Context(), newSignIn("alice"), time.Now())
 				if err != nil {
 					t.Fatalf("SignIn: %v", err)
 				}
-				if _, _, err := s.SignIn(t.Context(), newSignIn("bob"), time.Now()); err != nil {
+				if _, err := s.SignIn(t.Context(), newSignIn("bob"), time.Now()); err != nil {
 					t.Fatalf("SignIn: %v", err)
 				}
 				statement := "UPDATE grants SET access_token = " + move.source + " WHERE user_id = '" + alice.UserID + "'"

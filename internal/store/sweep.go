@@ -22,8 +22,8 @@ SELECT g.id, g.user_id, g.version, g.refresh_expires_at
 const holdGrantSQL = `
 UPDATE grants SET sweep_at = {later} WHERE id = ?`
 
-// Claim implements grant.Claims.
-func (db *DB) Claim(ctx context.Context, now time.Time, hold func(left time.Duration) time.Duration) (grant.Claim, error) {
+// ClaimGrant implements grant.DueGrants.
+func (db *DB) ClaimGrant(ctx context.Context, now time.Time, hold func(left time.Duration) time.Duration) (grant.Claim, error) {
 	now = stamp(now)
 	var due struct {
 		ID               string    `db:"id"`
@@ -52,8 +52,8 @@ func (db *DB) Claim(ctx context.Context, now time.Time, hold func(left time.Dura
 const settleGrantSQL = `
 UPDATE grants SET sweep_at = NULL WHERE id = ? AND version = ?`
 
-// Settle implements grant.Claims.
-func (db *DB) Settle(ctx context.Context, grantID string, version int64) error {
+// SettleGrant implements grant.DueGrants.
+func (db *DB) SettleGrant(ctx context.Context, grantID string, version int64) error {
 	_, err := db.exec(ctx, db.write, settleGrantSQL, grantID, version)
 	return explain(ctx, "settle grant", err)
 }

@@ -68,7 +68,7 @@ func (e *estate) signIn(subject string) login.SignIn {
 	s := newSignIn(subject)
 	s.Session.CreatedAt, s.Session.LastSeenAt, s.Session.ExpiresAt = e.now, e.now, e.now.Add(time.Hour)
 	var err error
-	if s.Session, _, err = e.db.SignIn(e.t.Context(), s, e.now); err != nil {
+	if s.Session, err = e.db.SignIn(e.t.Context(), s, e.now); err != nil {
 		e.t.Fatalf("SignIn: %v", err)
 	}
 	return s
@@ -250,7 +250,7 @@ func TestASweepWaitsForNobody(t *testing.T) {
 	e := &estate{t: t, db: open(t, url, testdb.NewVault(t)), raw: raw(t, url), now: time.Now().UTC()}
 	s := newSignIn("alice")
 	s.Tokens.RefreshExpiresAt = e.now
-	if _, _, err := e.db.SignIn(t.Context(), s, e.now); err != nil {
+	if _, err := e.db.SignIn(t.Context(), s, e.now); err != nil {
 		t.Fatalf("SignIn: %v", err)
 	}
 	other, err := e.raw.BeginTx(t.Context(), nil)
@@ -266,7 +266,7 @@ func TestASweepWaitsForNobody(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	claim := func() error {
-		_, err := e.db.Claim(ctx, e.now.Add(-time.Minute), func(time.Duration) time.Duration { return time.Hour })
+		_, err := e.db.ClaimGrant(ctx, e.now.Add(-time.Minute), func(time.Duration) time.Duration { return time.Hour })
 		return err
 	}
 	if err := claim(); !errors.Is(err, grant.ErrNotFound) {

@@ -24,7 +24,7 @@ func auditTests() map[string]func(*fixture) {
 			f.same("events", f.Events(f.t), []audit.Event{{Kind: audit.SignInFailed, Actor: actor, At: f.now}})
 		},
 		"the events of a change have the context's actor": func(f *fixture) {
-			created, _, err := f.SignIn(audit.WithActor(f.t.Context(), actor), f.signInOf("alice"), f.now)
+			created, err := f.SignIn(audit.WithActor(f.t.Context(), actor), f.signInOf("alice"), f.now)
 			f.must(err)
 			_, _, err = f.Erase(audit.WithActor(f.t.Context(), actor), created.UserID)
 			f.must(err)

@@ -1,5 +1,5 @@
 // Package storetest owns the specification that every store must pass: what the
-// comments of grant.Store, grant.Leases, grant.Claims, session.Store, session.Ender,
+// comments of grant.Store, grant.Leases, grant.Outbox, grant.Claims, grant.DueGrants, session.Store, session.Ender,
 // login.Store and audit.Log promise, as tests.
 //
 // It leaves opening a database, and what goes wrong with one, to the store's

@@ -33,6 +33,10 @@ func Calls(t *testing.T, s Stores) []Call {
 	f.must(f.Acquire(f.t.Context(), publishing, "owner", time.Hour))
 	_, failing := f.signInSubject("bob", func(s *login.SignIn) { s.Issuer = "https://other.example" })
 	f.must(f.Acquire(f.t.Context(), failing, "owner", time.Hour))
+	revocation := grant.PendingRevocation{Kind: grant.RevokeConsent, Tokens: f.tokens()}
+	f.must(f.EnqueueRevocation(f.t.Context(), revocation))
+	claimed, err := f.ClaimRevocation(f.t.Context(), grant.RevokeConsent, time.Hour)
+	f.must(err)
 	a := f.attempt()
 	unsaved := a
 	unsaved.State = secret.Random()
@@ -49,7 +53,7 @@ func Calls(t *testing.T, s Stores) []Call {
 			_, err := claimAt(ctx, r, f.now.Add(-time.Minute), time.Hour)
 			return err
 		}},
-		{"Settle", true, func(ctx context.Context) error { return r.Settle(ctx, g.ID, g.Version) }},
+		{"SettleGrant", true, func(ctx context.Context) error { return r.SettleGrant(ctx, g.ID, g.Version) }},
 		{"Publish", true, func(ctx context.Context) error {
 			_, err := r.Publish(ctx, publishing, "owner", f.tokens(), f.now)
 			return err
@@ -57,13 +61,30 @@ func Calls(t *testing.T, s Stores) []Call {
 		{"Fail", true, func(ctx context.Context) error {
 			return r.Fail(ctx, failing, "owner", &grant.Failure{Kind: grant.Later}, 0)
 		}},
+		{"EnqueueRevocation", true, func(ctx context.Context) error { return r.EnqueueRevocation(ctx, revocation) }},
+		{"NextRevocation", false, func(ctx context.Context) error {
+			_, err := r.NextRevocation(ctx, grant.RevokeConsent)
+			return err
+		}},
+		{"PendingRevocations", false, func(ctx context.Context) error { _, err := r.PendingRevocations(ctx); return err }},
+		{"ClaimRevocation", true, func(ctx context.Context) error {
+			_, err := r.ClaimRevocation(ctx, grant.RevokeConsent, time.Hour)
+			return err
+		}},
+		{"KeepRevocation", true, func(ctx context.Context) error { return r.KeepRevocation(ctx, claimed) }},
+		{"PostponeRevocation", true, func(ctx context.Context) error {
+			return r.PostponeRevocation(ctx, claimed, time.Hour)
+		}},
+		{"ConcludeRevocation", true, func(ctx context.Context) error {
+			return r.ConcludeRevocation(ctx, claimed, audit.Event{Kind: audit.RevocationVoid})
+		}},
 		{"SaveAttempt", true, func(ctx context.Context) error { return r.SaveAttempt(ctx, unsaved) }},
 		{"TakeAttempt", true, func(ctx context.Context) error {
 			_, err := r.TakeAttempt(ctx, a.State, a.Browser, f.now)
 			return err
 		}},
 		{"SignIn", true, func(ctx context.Context) error {
-			_, _, err := r.SignIn(ctx, f.signInOf("alice"), f.now)
+			_, err := r.SignIn(ctx, f.signInOf("alice"), f.now)
 			return err
 		}},
 		{"End", true, func(ctx context.Context) error {
@@ -109,9 +130,9 @@ func everywhereTests() map[string]func(*fixture) {
 		"no secret is stored in clear": func(f *fixture) {
 			a := f.attempt()
 			s, again := f.signInOf("alice"), f.signInOf("alice")
-			created, _, err := f.SignIn(f.t.Context(), s, f.now)
+			created, err := f.SignIn(f.t.Context(), s, f.now)
 			f.must(err)
-			_, _, err = f.SignIn(f.t.Context(), again, f.now)
+			_, err = f.SignIn(f.t.Context(), again, f.now)
 			f.must(err)
 			g := f.grantOf(created.UserID)
 			f.must(f.Acquire(f.t.Context(), g, "owner", time.Minute))

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -18,11 +19,15 @@ import (
 type Store interface {
 	grant.Store
 	grant.Leases
+	grant.Outbox
 	grant.Claims
+	grant.DueGrants
 	session.Store
 	session.Ender
 	login.Store
 	audit.Log
+	// PendingRevocations returns how many revocations are in the outbox.
+	PendingRevocations(ctx context.Context) (int, error)
 }
 
 // Stores is one empty database, open for a test.
@@ -48,6 +53,7 @@ func Run(t *testing.T, open func(t testing.TB) Stores) {
 		"grants":     grantTests(),
 		"leases":     leaseTests(),
 		"claims":     claimTests(),
+		"outbox":     outboxTests(),
 		"sessions":   sessionTests(),
 		"audit":      auditTests(),
 		"everywhere": everywhereTests(),
@@ -135,7 +141,7 @@ func (f *fixture) signInSubject(subject string, changes ...func(*login.SignIn)) 
 	for _, change := range changes {
 		change(&s)
 	}
-	created, _, err := f.SignIn(f.t.Context(), s, f.now)
+	created, err := f.SignIn(f.t.Context(), s, f.now)
 	f.must(err)
 	return created, f.grantOf(created.UserID)
 }

@@ -48,6 +48,7 @@ type Provider struct {
 	user    string
 	consent []string // nil: whatever is asked for
 	refuse  bool
+	away    bool
 }
 
 // Start runs a provider on 127.0.0.1 until the test ends.
@@ -136,6 +137,13 @@ func (p *Provider) SetRefuse(refuse bool) {
 	p.refuse = refuse
 }
 
+// SetAway makes the provider answer 503 to whoever asks, until it is set back.
+func (p *Provider) SetAway(away bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.away = away
+}
+
 // RotateKey signs with a new key from now on. The older public keys stay
 // published.
 func (p *Provider) RotateKey() {
@@ -188,6 +196,13 @@ func (p *Provider) Verify(ctx context.Context, accessToken string) (subject stri
 
 // ServeHTTP implements http.Handler.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	away := p.away
+	p.mu.Unlock()
+	if away {
+		http.Error(w, "away", http.StatusServiceUnavailable)
+		return
+	}
 	switch r.URL.Path {
 	case "/login":
 		p.login(w, r)

@@ -23,7 +23,7 @@ const due = time.Microsecond
 
 // claimAt claims a grant at that time by the gateway's clock, to be held for d.
 func claimAt(ctx context.Context, store Store, now time.Time, d time.Duration) (grant.Claim, error) {
-	return store.Claim(ctx, now, func(time.Duration) time.Duration { return d })
+	return store.ClaimGrant(ctx, now, func(time.Duration) time.Duration { return d })
 }
 
 // claim claims a grant for an hour a minute before the test's time, when what is
@@ -40,8 +40,8 @@ func (f *fixture) noClaim(_ grant.Claim, err error) {
 	}
 }
 
-// claimed ends the test unless the grant can be claimed.
-func (f *fixture) claimed(g grant.Grant) {
+// due ends the test unless the grant can be claimed.
+func (f *fixture) due(g grant.Grant) {
 	f.t.Helper()
 	c, err := f.claim()
 	f.must(err)
@@ -52,14 +52,14 @@ func claimTests() map[string]func(*fixture) {
 	tests := map[string]func(*fixture){
 		"a grant that is due is claimed once": func(f *fixture) {
 			_, g := f.signIn(f.ending(due))
-			f.claimed(g)
+			f.due(g)
 			f.noClaim(f.claim())
 		},
 		"a claim is held for so long as is asked": func(f *fixture) {
 			_, g := f.signIn(f.ending(due))
 			at := f.now.Add(-time.Minute)
 			var left time.Duration
-			_, err := f.Claim(f.t.Context(), at, func(d time.Duration) time.Duration {
+			_, err := f.ClaimGrant(f.t.Context(), at, func(d time.Duration) time.Duration {
 				left = d
 				return time.Millisecond
 			})
@@ -74,8 +74,8 @@ func claimTests() map[string]func(*fixture) {
 		"the grant that ends first is claimed first": func(f *fixture) {
 			_, later := f.signIn(f.ending(due))
 			_, sooner := f.signInSubject("bob", f.ending(-time.Second))
-			f.claimed(sooner)
-			f.claimed(later)
+			f.due(sooner)
+			f.due(later)
 		},
 		"no grant is claimed by two of 20 at once": func(f *fixture) {
 			const grants = 10
@@ -107,30 +107,30 @@ func claimTests() map[string]func(*fixture) {
 		},
 		"a settled grant is left alone until the end moves on": func(f *fixture) {
 			_, g := f.signIn(f.ending(due))
-			f.must(f.Settle(f.t.Context(), g.ID, g.Version))
+			f.must(f.SettleGrant(f.t.Context(), g.ID, g.Version))
 			f.noClaim(f.claim())
 			g = f.publish(g, secret.Text{}, g.RefreshExpiresAt.Add(grant.SameEnd))
 			f.noClaim(f.claim())
 			moved := g.RefreshExpiresAt.Add(grant.SameEnd + time.Second)
 			f.now = moved.Add(-due)
-			f.claimed(f.publish(g, secret.Text{}, moved))
+			f.due(f.publish(g, secret.Text{}, moved))
 		},
 		"a settled grant is claimed after another sign-in": func(f *fixture) {
 			_, g := f.signIn(f.ending(due))
-			f.must(f.Settle(f.t.Context(), g.ID, g.Version))
+			f.must(f.SettleGrant(f.t.Context(), g.ID, g.Version))
 			_, g = f.signIn(f.ending(due))
-			f.claimed(g)
+			f.due(g)
 		},
 		"nothing is settled at another version": func(f *fixture) {
 			_, g := f.signIn(f.ending(due))
-			f.must(f.Settle(f.t.Context(), g.ID, g.Version-1))
-			f.must(f.Settle(f.t.Context(), "unknown", g.Version))
-			f.claimed(g)
+			f.must(f.SettleGrant(f.t.Context(), g.ID, g.Version-1))
+			f.must(f.SettleGrant(f.t.Context(), "unknown", g.Version))
+			f.due(g)
 		},
 		"an end that came nearer is due sooner": func(f *fixture) {
 			_, g := f.signIn(f.ending(30 * 24 * time.Hour))
 			f.noClaim(f.claim())
-			f.claimed(f.publish(g, secret.Random(), f.now.Add(due)))
+			f.due(f.publish(g, secret.Random(), f.now.Add(due)))
 		},
 	}
 	for name, test := range unclaimedTests() {
