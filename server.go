@@ -200,6 +200,7 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Session:        sessions.Middleware,
 		RateLimit:      cfg.RateLimit,
 		RateKey:        sessionKey,
+		Unlimited:      []string{login.BackChannelLogout},
 		Observe:        metrics.ObserveRequest,
 		Logger:         logger,
 		Now:            time.Now,

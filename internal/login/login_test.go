@@ -26,6 +26,9 @@ type provider struct {
 	refresh string // what the next sign-in brings
 	asked   []string
 	revoked []string
+
+	logout    passport.Logout // what the next logout token says
+	logoutErr error
 }
 
 func (p *provider) AuthCodeURL(_ context.Context, a passport.Authorization) (string, error) {
@@ -43,6 +46,10 @@ func (p *provider) UserInfo(context.Context, secret.Text, string, any) error { r
 func (p *provider) Revoke(_ context.Context, _, refresh secret.Text) (bool, error) {
 	p.revoked = append(p.revoked, refresh.Reveal())
 	return true, nil
+}
+
+func (p *provider) VerifyLogout(context.Context, secret.Text) (passport.Logout, error) {
+	return p.logout, p.logoutErr
 }
 
 // readOnly is a store that can no longer be written.

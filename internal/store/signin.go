@@ -45,7 +45,7 @@ func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (sessio
 		if _, err := db.endSessions(ctx, tx, liveSessionSQL, session.Replaced, now, s.EndSessionID); err != nil {
 			return "", err
 		}
-		if err := db.insertSession(ctx, tx, created, s.SessionToken.Hash(), clip(s.ProviderSessionID, maxReason)); err != nil {
+		if err := db.insertSession(ctx, tx, created, s.SessionToken.Hash(), providerSession(s.ProviderSessionID)); err != nil {
 			return "", err
 		}
 		event := audit.Event{Kind: audit.SignedIn, UserID: created.UserID, GrantID: grantID, SessionID: created.ID, At: now}

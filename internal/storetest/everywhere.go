@@ -69,6 +69,10 @@ func Calls(t *testing.T, s Stores) []Call {
 			_, err := r.EndOthers(ctx, g.UserID, "", session.EndedByUser, f.now)
 			return err
 		}},
+		{"EndByProvider", true, func(ctx context.Context) error {
+			_, err := r.EndByProvider(ctx, f.logout("alice", ""), f.now)
+			return err
+		}},
 		{"Erase", true, func(ctx context.Context) error { _, _, err := r.Erase(ctx, g.UserID); return err }},
 		{"Record", true, func(ctx context.Context) error { return r.Record(ctx, audit.Event{Kind: audit.SignInFailed}) }},
 	}
@@ -81,7 +85,7 @@ func Plain(t *testing.T, call string, err error) {
 	if err == nil {
 		t.Errorf("%s: got no error", call)
 	}
-	for _, decided := range []error{grant.ErrNotFound, grant.ErrLost, session.ErrNotFound, login.ErrNoAttempt} {
+	for _, decided := range []error{grant.ErrNotFound, grant.ErrLost, session.ErrNotFound, session.ErrReplayed, login.ErrNoAttempt} {
 		if errors.Is(err, decided) {
 			t.Errorf("%s: got %v from a store that could not know", call, err)
 		}

@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t testing.TB) Stores) {
 		"grants":     grantTests(),
 		"leases":     leaseTests(),
 		"sessions":   sessionTests(),
+		"logouts":    logoutTests(),
 		"audit":      auditTests(),
 		"everywhere": everywhereTests(),
 	}
