@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -37,7 +38,8 @@ type provider struct {
 	refreshes func() int
 	// issued is every code and token so far.
 	issued func() []string
-	rollup *devrollup.Server // nil where it is another's
+	rollup *devrollup.Server  // nil where it is another's
+	strict *strictop.Provider // nil where it is Rollup's
 	galaxy *devrollup.Controls
 }
 
@@ -132,6 +134,7 @@ func strict(t *testing.T, redirect string) *provider {
 		setLife:   op.SetAccessLife,
 		refreshes: func() int { return op.Calls("refresh_token") },
 		issued:    op.Issued,
+		strict:    op,
 		galaxy:    galaxy.Controls,
 	}
 }
@@ -196,4 +199,19 @@ func found(t *testing.T, database string, with func(*testing.T, string) *provide
 	w.run(t)
 	w.await(t, w.admin+"/readyz", http.StatusOK)
 	return w
+}
+
+// replica runs another gateway of the same world, which browsers reach by an
+// address of its own.
+func (w *world) replica(t *testing.T) *world {
+	t.Helper()
+	other := *w
+	public, admin := freeAddress(t), freeAddress(t)
+	other.gateway = &gateway{
+		url: "http://" + public, admin: "http://" + admin, dir: t.TempDir(), log: &buffer{},
+		env: append(slices.Clone(w.env), "ADDR="+public, "ADMIN_ADDR="+admin),
+	}
+	other.run(t)
+	other.await(t, other.admin+"/readyz", http.StatusOK)
+	return &other
 }
