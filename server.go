@@ -170,6 +170,7 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 			Revoker:   grants,
 			Manager:   sessions,
 			Audit:     db,
+			Events:    db,
 			PublicURL: cfg.PublicURL,
 			Returns:   cfg.AllowedRedirects,
 			Now:       time.Now,

@@ -96,7 +96,7 @@ func engineError(shown, found *gqlerror.Error, code string) *gqlerror.Error {
 	shown.Message = found.Message
 	if code == "COMPLEXITY_LIMIT_EXCEEDED" {
 		code = codeTooComplex
-		shown.Message += ": ask for fewer items with `first`, which is 50 where it is not given"
+		shown.Message += ": ask for fewer items with `first`"
 	}
 	shown.Extensions = maps.Clone(found.Extensions)
 	shown.Extensions["code"] = code

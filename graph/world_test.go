@@ -80,7 +80,7 @@ func newWorld(t *testing.T, change ...func(*world, *graph.Config)) *world {
 	t.Cleanup(func() { _ = source.Wait(context.Background()) })
 	w.resolver = &graph.Resolver{
 		Upstream: &upstream.Client{Tokens: source, UserInfo: provider, Galaxy: galaxy},
-		Users:    w.db, Grants: w.db, Revoker: source, Manager: w.manager, Audit: w.audit,
+		Users:    w.db, Grants: w.db, Revoker: source, Manager: w.manager, Audit: w.audit, Events: w.db,
 		PublicURL: &url.URL{Scheme: "https", Host: "gate.example"},
 		Now:       func() time.Time { return w.now() }, Logger: logger,
 	}

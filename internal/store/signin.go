@@ -32,6 +32,11 @@ func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (sessio
 	created.UserAgent, created.IPAddress = clip(created.UserAgent, maxUserAgent), clip(created.IPAddress, maxAddress)
 	created.CreatedAt, created.LastSeenAt = stamp(created.CreatedAt), stamp(created.LastSeenAt)
 	created.ExpiresAt = stamp(created.ExpiresAt)
+	// The session that the browser had before, perhaps another user's, ends with
+	// this; but it is not what signs the user in.
+	nobody := audit.ActorFrom(ctx)
+	nobody.SessionID = ""
+	anew := audit.WithActor(ctx, nobody)
 	var replaced secret.Text
 	err := db.changeGrant(ctx, func(tx *sqlx.Tx) (string, error) {
 		err := db.get(ctx, tx, &created.UserID, upsertUserSQL, rand.Text(), s.Issuer, s.Subject, now, now)
@@ -39,7 +44,7 @@ func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (sessio
 			return "", err
 		}
 		var grantID string
-		if grantID, replaced, err = db.replaceGrant(ctx, tx, created.UserID, s.Tokens, now); err != nil {
+		if grantID, replaced, err = db.replaceGrant(anew, tx, created.UserID, s.Tokens, now); err != nil {
 			return "", err
 		}
 		if _, err := db.endSessions(ctx, tx, liveSessionSQL, session.Replaced, now, s.EndSessionID); err != nil {
@@ -49,7 +54,7 @@ func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (sessio
 			return "", err
 		}
 		event := audit.Event{Kind: audit.SignedIn, UserID: created.UserID, GrantID: grantID, SessionID: created.ID, At: now}
-		return grantID, db.record(ctx, tx, event)
+		return grantID, db.record(anew, tx, event)
 	})
 	if err != nil {
 		return session.Session{}, secret.Text{}, explain(ctx, "sign in", err)

@@ -27,6 +27,7 @@ var (
 	_ session.Ender = (*DB)(nil)
 	_ login.Store   = (*DB)(nil)
 	_ audit.Log     = (*DB)(nil)
+	_ audit.Reader  = (*DB)(nil)
 )
 
 // DB is the database. It is safe for concurrent use.

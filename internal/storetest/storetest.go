@@ -22,6 +22,7 @@ type Store interface {
 	session.Ender
 	login.Store
 	audit.Log
+	audit.Reader
 }
 
 // Stores is one empty database, open for a test.
