@@ -135,6 +135,7 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Refresher:  provider,
 		Revoker:    provider,
 		Withdrawer: revokers{provider, upstream.AppRevoker{Galaxy: galaxy, ClientID: cfg.ClientID}},
+		Names:      passport.Names,
 		Early:      cfg.RefreshEarly,
 		Now:        time.Now,
 		Logger:     logger,

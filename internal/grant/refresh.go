@@ -157,7 +157,39 @@ func (s *Source) exchange(ctx context.Context, g Grant) (Tokens, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, presentLimit)
 	defer cancel()
-	return s.Refresher.Refresh(ctx, g.Refresh)
+	tokens, err := s.Refresher.Refresh(ctx, g.Refresh)
+	if err == nil && s.changedHands(g, tokens) {
+		// Never stored: there is nobody here whose tokens they are.
+		s.revoke(ctx, g, tokens)
+		return Tokens{}, &Failure{Kind: SignInAgain, Reason: ReasonSubject, Err: ErrSubjectMismatch}
+	}
+	return tokens, err
+}
+
+// changedHands reports whether the provider answered a refresh of g with another
+// person's tokens. The ID token names the subject (OpenID Connect Core 1.0,
+// section 12.2). The access token may call them otherwise (RFC 9068, section 6),
+// but always the same.
+func (s *Source) changedHands(g Grant, t Tokens) bool {
+	if t.Subject != "" && t.Subject != g.Subject {
+		return true
+	}
+	if s.Names == nil {
+		return false
+	}
+	before, after := s.Names(g.Access), s.Names(t.Access)
+	return before != "" && after != "" && before != after
+}
+
+// revoke takes tokens back in the background that nobody will use.
+func (s *Source) revoke(ctx context.Context, g Grant, t Tokens) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), presentLimit)
+	s.running.Go(func() {
+		defer cancel()
+		if _, err := s.Revoker.Revoke(ctx, t.Access, t.Refresh); err != nil {
+			s.Logger.WarnContext(ctx, "another's tokens not revoked", "grant_id", g.ID, "reason", AsFailure(err).Reason)
+		}
+	})
 }
 
 // fail records the failure, and when to try again. One that did not reach the

@@ -11,6 +11,7 @@ import (
 
 	"galaxygate/internal/background"
 	"galaxygate/internal/recent"
+	"galaxygate/internal/secret"
 )
 
 // rejectionLife is for how long a rejection of a token that was fresh from the
@@ -28,7 +29,9 @@ type Source struct {
 	Revoker Revoker
 	// Withdrawer takes back all that the user has consented to.
 	Withdrawer Revoker
-
+	// Names returns whom an access token itself names, by whatever name; empty
+	// where it does not say. It may be nil.
+	Names func(access secret.Text) string
 	// Early is how long before its end an access token is refreshed while it is
 	// still served; never more than a fifth of the token's life.
 	Early  time.Duration
@@ -93,6 +96,9 @@ func (s *Source) usable(ctx context.Context, userID string) (Grant, error) {
 	g, err := s.Store.Grant(ctx, userID)
 	if err != nil {
 		return Grant{}, fmt.Errorf("read grant: %w", err)
+	}
+	if g.Status != Active && g.StatusReason == ReasonSubject {
+		return Grant{}, reauthenticate(g.StatusReason) // also the access token may be another person's
 	}
 	now := s.Now()
 	if !now.Before(g.AccessExpiresAt) {
@@ -162,5 +168,5 @@ func (g Grant) edition() string {
 func (g Grant) idle() bool { return g.LeaseLeft <= 0 && g.RetryIn <= 0 }
 
 func reauthenticate(reason string) error {
-	return fmt.Errorf("%w: %s", ErrReauthenticationRequired, reason)
+	return fmt.Errorf("%w: %w", ErrReauthenticationRequired, &Failure{Kind: SignInAgain, Reason: reason})
 }
