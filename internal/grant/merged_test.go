@@ -116,3 +116,22 @@ func TestATokenThatIsAnothersIsUsedNoMore(t *testing.T) {
 		}
 	})
 }
+
+func TestAConsentThatMayBeAnothersIsNotWithdrawn(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, h *house, _ testdb.Open) {
+		h.signIn(t, "access-0", "refresh-0", life, life)
+		source := h.replica(h.db)
+		mismatch := &grant.Failure{Kind: grant.SignInAgain, Reason: grant.ReasonSubject}
+		_ = source.Call(t.Context(), h.user, func(context.Context, grant.Token) error { return mismatch })
+		if got, err := source.Revoke(t.Context(), h.user); err != nil || !got.Upstream || got.Sessions != 1 {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		if len(h.withdrawn.refresh) != 0 {
+			t.Errorf("withdrawn with %q", h.withdrawn.refresh)
+		}
+		if want := []string{"refresh-0", "access-0"}; !slices.Equal(h.provider.revocations(), want) {
+			t.Errorf("revoked %q, want %q", h.provider.revocations(), want)
+		}
+	})
+}

@@ -27,7 +27,11 @@ func (s *Source) Revoke(ctx context.Context, userID string) (Revocation, error) 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), presentLimit)
 	defer cancel()
-	upstream, err := s.Withdrawer.Revoke(ctx, g.Access, g.Refresh)
+	revoker := s.Withdrawer
+	if g.StatusReason == ReasonSubject {
+		revoker = s.Revoker // the consent behind the tokens may be another's, the tokens alone are this user's
+	}
+	upstream, err := revoker.Revoke(ctx, g.Access, g.Refresh)
 	if err != nil {
 		f := AsFailure(err)
 		s.Logger.WarnContext(ctx, "consent not withdrawn at the provider", "grant_id", g.ID, "reason", f.Reason, "status", f.Status)
