@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"galaxygate/graph"
+	"galaxygate/internal/cache"
 	"galaxygate/internal/config"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/httpserver"
@@ -69,11 +70,12 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 	}
 	defer func() { _ = db.Close() }()
 	metrics := telemetry.NewMetrics()
+	metrics.Count("galaxygate_grants", "Stored grants, by status.", "status", db.GrantsByStatus)
 	h, err := build(&cfg, db, metrics, logger)
 	if err != nil {
 		return err
 	}
-	defer h.galaxy.Close()
+	defer h.close()
 
 	health := &httpserver.Health{Checks: map[string]func(context.Context) error{
 		"database": db.Ping,
@@ -110,9 +112,17 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 type house struct {
 	provider *passport.Client
 	galaxy   *upstream.Galaxy
+	sessions *session.Manager
 	grants   *grant.Source
 	signIn   *login.Handler
 	public   http.Handler
+}
+
+// close ends what the rooms keep running.
+func (h *house) close() {
+	h.galaxy.Close()
+	h.sessions.Cache.Close()
+	h.grants.Cache.Close()
 }
 
 // build builds the rooms on the database, in the order of their dependencies.
@@ -129,8 +139,25 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 	galaxy := upstream.NewGalaxy(upstream.GalaxyConfig{
 		URL: cfg.GalaxyURL, APIKey: cfg.GalaxyAPIKey, Now: time.Now, Logger: logger,
 	})
+	sessions := &session.Manager{
+		Store: db,
+		Ender: db,
+		Cache: session.NewCache(cfg.SessionIdle, cache.Options[session.Session]{
+			Hearing: db.Hearing, Now: time.Now, Observe: metrics.ObserveSessionCache,
+		}),
+		IdleTimeout: cfg.SessionIdle,
+		Lifetime:    cfg.SessionLife,
+		Secure:      cfg.Secure(),
+		Unavailable: http.HandlerFunc(unavailable),
+		Now:         time.Now,
+		Logger:      logger,
+	}
 	grants := &grant.Source{
-		Store:      db,
+		Store: db,
+		Cache: grant.NewCache(cache.Options[grant.Grant]{
+			Hearing: db.Hearing, Now: time.Now, Observe: metrics.ObserveGrantCache,
+		}),
+		Confirm:    confirm(sessions),
 		Leases:     db,
 		Refresher:  provider,
 		Revoker:    provider,
@@ -139,18 +166,17 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Early:      cfg.RefreshEarly,
 		Now:        time.Now,
 		Logger:     logger,
-		Observe:    metrics.ObserveRefresh,
+		Observer:   metrics,
 	}
-	sessions := &session.Manager{
-		Store:       db,
-		Ender:       db,
-		IdleTimeout: cfg.SessionIdle,
-		Lifetime:    cfg.SessionLife,
-		Secure:      cfg.Secure(),
-		Unavailable: http.HandlerFunc(unavailable),
-		Now:         time.Now,
-		Logger:      logger,
-	}
+	db.Subscribe(store.Listener{
+		GrantChanged: grants.Cache.Forget,
+		SessionEnded: sessions.Cache.Forget,
+		Settle:       grants.Drain,
+		Missed: func() {
+			grants.Cache.ForgetAll()
+			sessions.Cache.ForgetAll()
+		},
+	})
 	signIn := &login.Handler{
 		Provider:  provider,
 		Store:     db,
@@ -166,8 +192,7 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 	api := graph.NewServer(graph.Config{
 		Resolver: &graph.Resolver{
 			Upstream:  &upstream.Client{Tokens: grants, UserInfo: provider, Galaxy: galaxy},
-			Users:     db,
-			Grants:    db,
+			Grants:    grants,
 			Revoker:   grants,
 			Manager:   sessions,
 			Audit:     db,
@@ -207,7 +232,7 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Logger:         logger,
 		Now:            time.Now,
 	}.Handler()
-	return &house{provider: provider, galaxy: galaxy, grants: grants, signIn: signIn, public: handler}, nil
+	return &house{provider: provider, galaxy: galaxy, sessions: sessions, grants: grants, signIn: signIn, public: handler}, nil
 }
 
 // openStore opens the database and makes sure that it can be served from: its
@@ -281,6 +306,18 @@ func unavailable(w http.ResponseWriter, r *http.Request) {
 		Message:    "The service is not available right now. You are not signed out.",
 		RetryAfter: time.Second,
 	})
+}
+
+// confirm says that the user has signed out where the request's session has ended
+// since it began.
+func confirm(sessions *session.Manager) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := sessions.Confirm(ctx)
+		if errors.Is(err, session.ErrNotFound) {
+			return grant.ErrSignedOut
+		}
+		return err
+	}
 }
 
 // sessionKey is what a request's rate is limited by, where it has a session.

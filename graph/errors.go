@@ -54,7 +54,7 @@ type codedError struct {
 // Error implements error.
 func (e *codedError) Error() string { return e.code + ": " + e.message }
 
-func unauthenticated(loginURL string) error {
+func unauthenticated(loginURL string) *codedError {
 	return &codedError{codeUnauthenticated, "Sign in first.", map[string]any{"loginUrl": loginURL}}
 }
 
@@ -117,6 +117,8 @@ func (p presenter) code(ctx context.Context, err error) *codedError {
 		return &codedError{code: codeNotFound, message: "Galaxy does not show this account, so it cannot be changed here."}
 	case errors.Is(err, upstream.ErrAccountNotFound):
 		return &codedError{code: codeNotFound, message: "There is no such account."}
+	case errors.Is(err, grant.ErrSignedOut):
+		return unauthenticated(loginURL(p.publicURL))
 	case errors.Is(err, session.ErrNotFound):
 		return &codedError{code: codeNotFound, message: "There is no such session."}
 	case errors.Is(err, model.ErrNotURL):

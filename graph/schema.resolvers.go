@@ -283,11 +283,7 @@ func (r *userResolver) CreatedAt(ctx context.Context, obj *model.User) (*time.Ti
 	if err != nil {
 		return nil, err
 	}
-	created, err := r.Users.UserCreatedAt(ctx, s.UserID)
-	if err != nil {
-		return nil, err
-	}
-	return moment(created), nil
+	return moment(s.UserSince), nil
 }
 
 func (r *Resolver) Authorization() generated.AuthorizationResolver { return &authorizationResolver{r} }

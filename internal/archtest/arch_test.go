@@ -16,7 +16,7 @@ const module = "galaxygate/"
 
 // leaves may be imported by every room.
 var leaves = []string{
-	"internal/audit", "internal/background", "internal/recent", "internal/redirect",
+	"internal/audit", "internal/background", "internal/cache", "internal/recent", "internal/redirect",
 	"internal/retry", "internal/scope", "internal/secret",
 }
 
@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"internal/archtest":   {},
 	"internal/audit":      {},
 	"internal/background": {},
+	"internal/cache":      {},
 	"internal/config":     {},
 	"internal/devrollup":  {},
 	"internal/e2e":        {},
@@ -66,6 +67,7 @@ var foreign = map[string][]string{
 	"github.com/zitadel/oidc":        {"internal/strictop"},
 	"github.com/graph-gophers":       {"internal/devrollup"},
 	"github.com/tink-crypto/tink-go": {"internal/vault"},
+	"github.com/maypok86/otter":      {"internal/cache", "internal/httpserver"},
 }
 
 // noHTTP are the rooms that must not know how they are reached.

@@ -20,6 +20,13 @@ func (w *world) sendLogout(t *testing.T, token string) (status int, body string)
 	return resp.StatusCode, body
 }
 
+// at is the world as it is seen from another replica.
+func (w *world) at(g *gateway) *world {
+	other := *w
+	other.gateway = g
+	return &other
+}
+
 // member is a browser that has signed in, seen from every replica.
 type member struct {
 	id, sid string // of its session here, and of the provider's
@@ -60,7 +67,7 @@ func (m member) check(t *testing.T, who string, live bool) {
 func TestTheProviderSignsUsersOut(t *testing.T) {
 	t.Parallel()
 	one := found(t, postgres(t), strict, map[string]string{"RATE_LIMIT": "100"})
-	two := one.replica(t)
+	two := one.at(one.replica(t))
 	alice1, alice2, alice3 := join(t, "alice", one, two), join(t, "alice", two, one), join(t, "alice", one, two)
 	bob := join(t, "bob", one, two)
 	for _, m := range []member{alice1, alice2, alice3, bob} {
@@ -115,7 +122,7 @@ func TestTheProviderSignsUsersOut(t *testing.T) {
 func TestManyLogoutsAtOnceAreAllCarriedOut(t *testing.T) {
 	t.Parallel()
 	one := found(t, postgres(t), strict, map[string]string{"RATE_LIMIT": "60"})
-	two := one.replica(t)
+	two := one.at(one.replica(t))
 	bob := join(t, "bob", one, two)
 	alice := join(t, "alice", one, two)
 	same := one.strict.LogoutToken(t, map[string]any{"sub": "alice"})

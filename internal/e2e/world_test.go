@@ -6,7 +6,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
-	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,8 @@ type provider struct {
 	rollup *devrollup.Server  // nil where it is another's
 	strict *strictop.Provider // nil where it is Rollup's
 	galaxy *devrollup.Controls
+	// arrived is called, where it is set, with each request to Rollup.
+	arrived *atomic.Pointer[func(path string)]
 }
 
 // rollup is Passport and Galaxy as Rollup has them.
@@ -55,7 +58,13 @@ func rollup(t *testing.T, redirect string) *provider {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.Config.Handler = look.Handler()
+	arrived, handler := &atomic.Pointer[func(string)]{}, look.Handler()
+	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f := arrived.Load(); f != nil {
+			(*f)(r.URL.Path)
+		}
+		handler.ServeHTTP(w, r)
+	})
 	server.Start()
 	t.Cleanup(server.Close)
 
@@ -81,6 +90,7 @@ func rollup(t *testing.T, redirect string) *provider {
 		issued:    look.Issued,
 		rollup:    look,
 		galaxy:    look.Controls,
+		arrived:   arrived,
 	}
 }
 
@@ -201,17 +211,16 @@ func found(t *testing.T, database string, with func(*testing.T, string) *provide
 	return w
 }
 
-// replica runs another gateway of the same world, which browsers reach by an
-// address of its own.
-func (w *world) replica(t *testing.T) *world {
+// replica runs another gateway of the same deployment.
+func (w *world) replica(t *testing.T) *gateway {
 	t.Helper()
-	other := *w
-	public, admin := freeAddress(t), freeAddress(t)
-	other.gateway = &gateway{
-		url: "http://" + public, admin: "http://" + admin, dir: t.TempDir(), log: &buffer{},
-		env: append(slices.Clone(w.env), "ADDR="+public, "ADMIN_ADDR="+admin),
+	g := prepare(t, nil)
+	for _, variable := range w.env {
+		if name, _, _ := strings.Cut(variable, "="); name != "ADDR" && name != "ADMIN_ADDR" {
+			g.env = append(g.env, variable) // the later one counts
+		}
 	}
-	other.run(t)
-	other.await(t, other.admin+"/readyz", http.StatusOK)
-	return &other
+	g.run(t)
+	g.await(t, g.admin+"/readyz", http.StatusOK)
+	return g
 }

@@ -16,6 +16,9 @@ var (
 	// refreshed: only the user can mend it, by signing in again. A *Failure of
 	// kind SignInAgain beside it says why.
 	ErrReauthenticationRequired = errors.New("reauthentication required")
+	// ErrSignedOut means that nothing may be done with the user's tokens, because
+	// the session that it would be done for, or the user's last one, has ended.
+	ErrSignedOut = errors.New("signed out")
 	// ErrLost means that a compare-and-set found the grant changed by someone
 	// else, whose newer tokens are to be read.
 	ErrLost = errors.New("grant changed meanwhile")
@@ -63,7 +66,8 @@ type Grant struct {
 	Version      int64  // grows by one with every change of the refresh token
 	Scopes       []string
 	Access       secret.Text
-	Refresh      secret.Text // zero where the provider gave none
+	Refresh      secret.Text // zero where the provider gave none, and in what Source.Grant returns
+	Refreshable  bool        // whether there is a refresh token
 	Rotation     Rotation
 
 	AuthorizedAt    time.Time // when the user last signed in or consented
@@ -121,7 +125,8 @@ type Leases interface {
 	// Acquire records the intent to present the refresh token of g, as a lease
 	// of owner for d by the store's clock. It returns ErrLost unless the stored
 	// grant is active, still at g.Version and g.LeaseOwner, and no lease
-	// stands. Any other error means that nothing may be presented.
+	// stands; and else ErrSignedOut unless the user has a live session. Any other
+	// error means that nothing may be presented.
 	Acquire(ctx context.Context, g Grant, owner string, d time.Duration) error
 	// Release ends owner's lease without a word on how it went, because nothing
 	// was presented. It returns ErrLost where the lease is not, or no longer,

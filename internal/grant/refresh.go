@@ -32,7 +32,7 @@ const (
 )
 
 // refresh returns the user's grant once it is another edition than the stale
-// one, by presenting the refresh token or by waiting for whoever does.
+// one and valid, by presenting the refresh token or by waiting for whoever does.
 func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 	// Watch before reading: a wake-up between the two must not be missed.
 	wake, stop := s.Store.Watch(stale.ID)
@@ -44,7 +44,7 @@ func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 			return Grant{}, fmt.Errorf("read grant: %w", err)
 		case g.Status != Active:
 			return Grant{}, reauthenticate(g.StatusReason)
-		case g.edition() != stale.edition():
+		case g.edition() != stale.edition() && s.Now().Before(g.AccessExpiresAt):
 			return g, nil
 		case g.RetryIn > 0 && g.LastFailure != nil:
 			// Another request or replica has just been refused: do not ask again.
@@ -59,6 +59,7 @@ func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 		}
 		g, err = s.present(ctx, g)
 		if errors.Is(err, ErrLost) {
+			s.observer().Contended()
 			continue // fenced off: someone else's newer state counts
 		}
 		return g, err
@@ -71,17 +72,18 @@ func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
 	// successor to store.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
 	defer cancel()
+	// Entered before the intent, which is refused once the user has signed out: a
+	// last session that ends meanwhile is ended only after the provider was asked.
+	_, leave := s.uses.enter(ctx, g.UserID)
+	defer leave()
 	start, owner := s.Now(), rand.Text()
 	if err := s.acquire(ctx, g, owner); err != nil {
 		return Grant{}, err
 	}
 	outcome := "fenced"
-	defer func() {
-		if s.Observe != nil {
-			s.Observe(outcome, s.Now().Sub(start))
-		}
-	}()
+	defer func() { s.observer().Refreshed(outcome, s.Now().Sub(start)) }()
 	tokens, err := s.exchange(ctx, g)
+	leave()
 	if err != nil {
 		f := AsFailure(err)
 		if err := s.fail(ctx, g, owner, f); err != nil {
@@ -118,7 +120,7 @@ func (s *Source) acquire(ctx context.Context, g Grant, owner string) error {
 	limited, cancel := context.WithTimeout(ctx, acquireLimit)
 	defer cancel()
 	err := s.Leases.Acquire(limited, g, owner, leaseLife)
-	if errors.Is(err, ErrLost) {
+	if errors.Is(err, ErrLost) || errors.Is(err, ErrSignedOut) {
 		return err
 	}
 	if err == nil && s.Now().Sub(start) > acquireLimit {
@@ -204,6 +206,9 @@ func (s *Source) fail(ctx context.Context, g Grant, owner string, f *Failure) er
 	if err != nil {
 		return fmt.Errorf("record failed refresh: %w", err)
 	}
+	if f.Kind == SignInAgain {
+		s.observer().Reauthenticate(f.Reason)
+	}
 	logger := s.Logger.With("grant_id", g.ID, "kind", f.Kind, "reason", f.Reason,
 		"status", f.Status, "message", f.Message, "retry_in", wait)
 	if f.Kind == OperatorFault {
@@ -224,7 +229,7 @@ func (s *Source) condemn(ctx context.Context, g Grant, f *Failure) {
 	if err == nil {
 		err = s.fail(ctx, g, owner, f)
 	}
-	if err != nil && !errors.Is(err, ErrLost) {
+	if err != nil && !errors.Is(err, ErrLost) && !errors.Is(err, ErrSignedOut) {
 		s.Logger.WarnContext(ctx, "grant not marked", "grant_id", g.ID, "reason", f.Reason, "error", err)
 	}
 }

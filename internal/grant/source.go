@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"galaxygate/internal/background"
+	"galaxygate/internal/cache"
 	"galaxygate/internal/recent"
 	"galaxygate/internal/secret"
 )
@@ -19,12 +20,22 @@ import (
 // misconfigured resource must not cost one for each request.
 const rejectionLife = time.Minute
 
+// aheadInterval is how often, at most, a refresh ahead of time is tried: what is
+// remembered of a grant does not tell whether somebody else is at it.
+const aheadInterval = time.Second
+
 // Source is the one way to a user's access token. Its fields are set before
 // first use and not changed after; Wait must be called before the process ends.
 type Source struct {
 	Store     Store
 	Leases    Leases
 	Refresher Refresher
+	// Cache answers for the Store; nil: nothing is remembered.
+	Cache *Cache
+	// Confirm is asked right before a call with a token is made for the request
+	// of ctx: its error, where the request's session has ended, for one, is
+	// returned instead. Nil: every request may.
+	Confirm func(ctx context.Context) error
 	// Revoker revokes tokens of one sign-in and leaves the user's others alone.
 	Revoker Revoker
 	// Withdrawer takes back all that the user has consented to.
@@ -37,13 +48,32 @@ type Source struct {
 	Early  time.Duration
 	Now    func() time.Time
 	Logger *slog.Logger
-	// Observe is told how each attempt to refresh ended, "refreshed", "fenced" or
-	// the failure's kind, and how long it took. It may be nil.
-	Observe func(outcome string, took time.Duration)
+	// Observer is told what happens; nil: nobody is.
+	Observer Observer
 
 	flights  singleflight.Group
 	running  background.Group
+	uses     uses
 	rejected recent.Set // editions whose fresh tokens the resource rejects
+	ahead    recent.Set // grants whose refresh ahead of time was begun of late
+}
+
+// Cache remembers grants by their user's ID.
+type Cache = cache.Cache[string, Grant]
+
+// The bounds of a Cache: how many grants, and for how long at most one that has
+// changed elsewhere is used where word of the change is lost.
+const (
+	cacheSize = 100_000
+	cacheLife = 30 * time.Second
+)
+
+// NewCache returns an empty cache, whose grants are forgotten by their user's ID.
+// Size, Life and Subject of the options are its own to set.
+func NewCache(o cache.Options[Grant]) *Cache {
+	o.Size, o.Life = cacheSize, cacheLife
+	o.Subject = func(g Grant) string { return g.UserID }
+	return cache.New[string](o)
 }
 
 // Token returns an access token of the user's that is valid now, after a
@@ -55,31 +85,70 @@ func (s *Source) Token(ctx context.Context, userID string) (Token, error) {
 	return g.token(), err
 }
 
+// Grant returns the user's grant, without its refresh token, or ErrNotFound. It
+// may be a moment old: where that matters, the Store is to be asked.
+func (s *Source) Grant(ctx context.Context, userID string) (Grant, error) {
+	return s.Cache.Get(ctx, userID, func(ctx context.Context) (Grant, error) {
+		g, err := s.Store.Grant(ctx, userID)
+		g.Refresh = secret.Text{} // read from the store by who is to present it
+		return g, err
+	})
+}
+
+// Reread is Grant, read from the store now.
+func (s *Source) Reread(ctx context.Context, userID string) (Grant, error) {
+	s.Cache.Forget(userID)
+	return s.Grant(ctx, userID)
+}
+
 // Call runs do with the user's access token. Where do's error wraps
 // ErrTokenRejected, the token is refreshed at most once and do runs at most
 // once more. Where it is a *Failure of kind SignInAgain, as when the user has
 // withdrawn a consent, the grant becomes ReauthenticationRequired. The errors
-// are Token's and do's.
+// are Token's, Confirm's and do's.
 func (s *Source) Call(ctx context.Context, userID string, do func(context.Context, Token) error) error {
 	g, err := s.usable(ctx, userID)
 	if err != nil {
 		return err
 	}
-	err = do(ctx, g.token())
+	err = s.use(ctx, g, do)
 	if f := (*Failure)(nil); errors.As(err, &f) && f.Kind == SignInAgain {
 		s.condemn(ctx, g, f)
 	}
-	if !errors.Is(err, ErrTokenRejected) || g.Refresh.IsZero() || s.rejected.Has(g.edition(), s.Now()) {
+	if !errors.Is(err, ErrTokenRejected) || !g.Refreshable || s.rejected.Has(g.edition(), s.Now()) {
 		return err
 	}
 	if g, err = s.newer(ctx, g); err != nil {
 		return err
 	}
-	err = do(ctx, g.token())
+	err = s.use(ctx, g, do)
 	if errors.Is(err, ErrTokenRejected) {
 		s.rejected.Add(g.edition(), s.Now(), rejectionLife)
 	}
 	return err
+}
+
+// use runs do with the grant's access token, if that may still be used.
+func (s *Source) use(ctx context.Context, g Grant, do func(context.Context, Token) error) error {
+	// Entered before the question: a session that ends in between is then ended
+	// only after do is.
+	ctx, leave := s.uses.enter(ctx, g.UserID)
+	defer leave()
+	if s.Confirm != nil {
+		if err := s.Confirm(ctx); err != nil {
+			return err
+		}
+	}
+	return do(ctx, g.token())
+}
+
+// Drain waits until the calls that carry the user's token now are over, for at
+// most 2 s, and then cancels those that are not refreshes. Once the user's
+// sessions have ended, and Confirm says so, none is made after it has returned.
+func (s *Source) Drain(ctx context.Context, userID string) {
+	ctx, cancel := context.WithTimeout(ctx, drainLimit)
+	defer cancel()
+	s.uses.drain(ctx, userID)
 }
 
 // Wait waits until the refreshes under way have ended, or ctx has. No other
@@ -93,7 +162,7 @@ func (s *Source) Wait(ctx context.Context) error {
 
 // usable returns the user's grant with an access token that is valid now.
 func (s *Source) usable(ctx context.Context, userID string) (Grant, error) {
-	g, err := s.Store.Grant(ctx, userID)
+	g, err := s.Grant(ctx, userID)
 	if err != nil {
 		return Grant{}, fmt.Errorf("read grant: %w", err)
 	}
@@ -107,7 +176,7 @@ func (s *Source) usable(ctx context.Context, userID string) (Grant, error) {
 	// The token is valid, also where it is due, or the last of its grant: nobody
 	// waits.
 	due := !now.Before(g.AccessExpiresAt.Add(-s.early(g)))
-	if due && g.Status == Active && g.idle() && !g.Refresh.IsZero() {
+	if due && g.Status == Active && g.idle() && g.Refreshable && s.ahead.Add(g.ID, now, aheadInterval) {
 		s.fly(ctx, g)
 	}
 	return g, nil
@@ -115,6 +184,8 @@ func (s *Source) usable(ctx context.Context, userID string) (Grant, error) {
 
 // newer waits for another edition of the stale grant.
 func (s *Source) newer(ctx context.Context, stale Grant) (Grant, error) {
+	start := s.Now()
+	defer func() { s.observer().Waited(s.Now().Sub(start)) }()
 	for {
 		select {
 		case <-ctx.Done():

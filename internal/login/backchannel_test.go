@@ -30,7 +30,7 @@ func (d *desk) notify(form string) *http.Response {
 // user is the ID of the user whose session the browser has.
 func (d *desk) user(t *testing.T) string {
 	t.Helper()
-	s, err := d.Sessions.Authenticate(t.Context(), secret.New(d.cookies["__Host-galaxygate"].Value))
+	s, err := d.Sessions.Store.Session(t.Context(), secret.New(d.cookies["__Host-galaxygate"].Value).Hash(), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,8 @@ const (
 type Session struct {
 	ID         string // random, unrelated to the token
 	UserID     string
-	Subject    string // the user's subject at the provider
+	Subject    string    // the user's subject at the provider
+	UserSince  time.Time // when the user first signed in
 	Kind       Kind
 	UserAgent  string
 	IPAddress  string

@@ -22,8 +22,12 @@ import (
 var errPostgresURL = errors.New("database URL: not a postgres:// URL that the driver understands; " +
 	"check its port and parameters, and write characters such as / and # in a password as %2F and %23")
 
-// maxConns bounds the connections to PostgreSQL, beside the one that listens.
-const maxConns = 20
+// The bounds of the connections to PostgreSQL, beside the one that listens: for
+// what requests ask, and for what replicas tell each other.
+const (
+	maxConns   = 20
+	pulseConns = 2
+)
 
 // dialect is what differs between the two databases.
 type dialect struct {
@@ -84,16 +88,16 @@ func sqliteDialect() dialect {
 	}
 }
 
-// openPostgres opens the pool of a postgres:// URL.
-func openPostgres(address secret.Text) (*sqlx.DB, error) {
+// openPostgres opens a pool of at most so many connections to a postgres:// URL.
+func openPostgres(address secret.Text, conns int) (*sqlx.DB, error) {
 	connector, err := pq.NewConnector(address.Reveal())
 	if err != nil {
 		return nil, errPostgresURL // the driver's text may quote a part of the password
 	}
 	connector.Dialer(patient{})
 	db := sqlx.NewDb(sql.OpenDB(connector), "postgres")
-	db.SetMaxOpenConns(maxConns)
-	db.SetMaxIdleConns(maxConns)
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db, nil
 }

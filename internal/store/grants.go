@@ -60,6 +60,7 @@ func (db *DB) grant(r grantRow) (grant.Grant, error) {
 		Scopes:          strings.Fields(r.Scopes),
 		Access:          access,
 		Refresh:         refresh,
+		Refreshable:     r.RefreshToken != nil,
 		Rotation:        r.Rotation,
 		AuthorizedAt:    r.AuthorizedAt.UTC(),
 		ObtainedAt:      r.ObtainedAt.UTC(),
@@ -157,19 +158,20 @@ DELETE FROM grants WHERE id = ?`
 func (db *DB) Erase(ctx context.Context, userID string) (grant.Grant, int, error) {
 	var erased grant.Grant
 	var ended int
-	err := db.changeGrant(ctx, func(tx *sqlx.Tx) (_ string, err error) {
+	err := db.change(ctx, func(tx *change) (err error) {
 		erased, err = db.selectGrant(ctx, tx, lockGrantSQL, userID)
 		if err != nil && !errors.Is(err, vault.ErrSealed) {
-			return "", err
+			return err
 		}
 		if _, err := db.exec(ctx, tx, deleteGrantSQL, erased.ID); err != nil {
-			return "", err
+			return err
 		}
+		tx.grantChanged(erased.ID, userID)
 		ended, err = db.endSessions(ctx, tx, otherLiveSessionsSQL, session.AuthorizationRevoked, time.Time{}, userID, "")
 		if err != nil {
-			return "", err
+			return err
 		}
-		return erased.ID, db.record(ctx, tx, audit.Event{Kind: audit.Revoked, UserID: userID, GrantID: erased.ID})
+		return db.record(ctx, tx, audit.Event{Kind: audit.Revoked, UserID: userID, GrantID: erased.ID})
 	})
 	if errors.Is(err, grant.ErrNotFound) {
 		return grant.Grant{}, 0, err

@@ -17,11 +17,27 @@ UPDATE grants SET lease_owner = ?, lease_expires_at = {later}
  WHERE id = ? AND version = ? AND lease_owner IS NOT DISTINCT FROM ? AND status = ?
    AND (lease_expires_at IS NULL OR lease_expires_at <= {now})`
 
+// Whether somebody is signed in is asked once the row is locked. A session that
+// ends later ends knowing of the lease.
+const signedInSQL = `
+SELECT EXISTS (SELECT 1 FROM sessions WHERE user_id = ? AND ended_at IS NULL AND expires_at > {now})`
+
 // Acquire implements grant.Leases.
 func (db *DB) Acquire(ctx context.Context, g grant.Grant, owner string, d time.Duration) error {
 	return db.compareAndSet(ctx, "acquire lease", g, func(tx *sqlx.Tx) (int64, error) {
-		return db.exec(ctx, tx, acquireSQL, owner, d.Microseconds(),
+		n, err := db.exec(ctx, tx, acquireSQL, owner, d.Microseconds(),
 			g.ID, g.Version, optional(g.LeaseOwner), grant.Active)
+		if n == 0 || err != nil {
+			return 0, err
+		}
+		var signedIn bool
+		if err := db.get(ctx, tx, &signedIn, signedInSQL, g.UserID); err != nil {
+			return 0, err
+		}
+		if !signedIn {
+			return 0, grant.ErrSignedOut
+		}
+		return n, nil
 	})
 }
 
@@ -109,12 +125,13 @@ func (db *DB) Fail(ctx context.Context, g grant.Grant, owner string, f *grant.Fa
 // compareAndSet runs do, which changes the grant unless someone else has, in a
 // transaction. It returns grant.ErrLost where do changed no row.
 func (db *DB) compareAndSet(ctx context.Context, doing string, g grant.Grant, do func(tx *sqlx.Tx) (int64, error)) error {
-	err := db.changeGrant(ctx, func(tx *sqlx.Tx) (string, error) {
-		n, err := do(tx)
+	err := db.change(ctx, func(tx *change) error {
+		n, err := do(tx.Tx)
 		if err == nil && n == 0 {
 			err = grant.ErrLost
 		}
-		return g.ID, err
+		tx.grantChanged(g.ID, g.UserID)
+		return err
 	})
 	if errors.Is(err, grant.ErrLost) {
 		return err

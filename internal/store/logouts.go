@@ -20,8 +20,8 @@ const spentSlack = 10 * time.Minute
 // record if and only if it was: where the database fails, it can be sent again.
 func (db *DB) EndByProvider(ctx context.Context, l session.Logout, now time.Time) (int, error) {
 	var ended int
-	err := db.transact(ctx, func(tx *sqlx.Tx) (err error) {
-		if err := db.spendLogout(ctx, tx, l, now); err != nil {
+	err := db.change(ctx, func(tx *change) (err error) {
+		if err := db.spendLogout(ctx, tx.Tx, l, now); err != nil {
 			return err
 		}
 		live, args := sessionsOf(l)

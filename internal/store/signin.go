@@ -21,7 +21,7 @@ import (
 const upsertUserSQL = `
 INSERT INTO users (id, issuer, subject, created_at, last_signed_in_at) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (issuer, subject) DO UPDATE SET last_signed_in_at = excluded.last_signed_in_at
-RETURNING id`
+RETURNING id, created_at`
 
 // SignIn implements login.Store. A refresh token that is the stored one once
 // more counts as none that came.
@@ -37,24 +37,30 @@ func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (sessio
 	nobody := audit.ActorFrom(ctx)
 	nobody.SessionID = ""
 	anew := audit.WithActor(ctx, nobody)
+	var user struct {
+		ID        string    `db:"id"`
+		CreatedAt time.Time `db:"created_at"`
+	}
 	var replaced secret.Text
-	err := db.changeGrant(ctx, func(tx *sqlx.Tx) (string, error) {
-		err := db.get(ctx, tx, &created.UserID, upsertUserSQL, rand.Text(), s.Issuer, s.Subject, now, now)
+	err := db.change(ctx, func(tx *change) error {
+		err := db.get(ctx, tx, &user, upsertUserSQL, rand.Text(), s.Issuer, s.Subject, now, now)
 		if err != nil {
-			return "", err
+			return err
 		}
+		created.UserID, created.UserSince = user.ID, user.CreatedAt.UTC()
 		var grantID string
-		if grantID, replaced, err = db.replaceGrant(anew, tx, created.UserID, s.Tokens, now); err != nil {
-			return "", err
+		if grantID, replaced, err = db.replaceGrant(anew, tx.Tx, user.ID, s.Tokens, now); err != nil {
+			return err
 		}
+		tx.grantChanged(grantID, user.ID)
 		if _, err := db.endSessions(ctx, tx, liveSessionSQL, session.Replaced, now, s.EndSessionID); err != nil {
-			return "", err
+			return err
 		}
-		if err := db.insertSession(ctx, tx, created, s.SessionToken.Hash(), providerSession(s.ProviderSessionID)); err != nil {
-			return "", err
+		if err := db.insertSession(ctx, tx.Tx, created, s.SessionToken.Hash(), providerSession(s.ProviderSessionID)); err != nil {
+			return err
 		}
-		event := audit.Event{Kind: audit.SignedIn, UserID: created.UserID, GrantID: grantID, SessionID: created.ID, At: now}
-		return grantID, db.record(anew, tx, event)
+		event := audit.Event{Kind: audit.SignedIn, UserID: user.ID, GrantID: grantID, SessionID: created.ID, At: now}
+		return db.record(anew, tx, event)
 	})
 	if err != nil {
 		return session.Session{}, secret.Text{}, explain(ctx, "sign in", err)

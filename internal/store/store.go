@@ -44,6 +44,7 @@ type DB struct {
 	vault   *vault.Vault
 	logger  *slog.Logger
 	hub     hub
+	self    *replica
 }
 
 // Open returns the database at a postgres:// or sqlite:// URL, without
@@ -53,12 +54,16 @@ type DB struct {
 // else; Run is to be running for Watch to hear of other replicas.
 func Open(url string, v *vault.Vault, logger *slog.Logger) (*DB, error) {
 	db := &DB{url: secret.New(url), vault: v, logger: logger}
+	var pulse *sqlx.DB
 	var err error
 	switch scheme, _, _ := strings.Cut(url, "://"); scheme {
 	case "postgres", "postgresql":
 		db.dialect = postgresDialect()
-		db.write, err = openPostgres(db.url)
+		db.write, err = openPostgres(db.url, maxConns)
 		db.read = db.write
+		if err == nil {
+			pulse, err = openPostgres(db.url, pulseConns)
+		}
 	case "sqlite":
 		db.dialect = sqliteDialect()
 		db.read, db.write, err = openSQLite(db.url)
@@ -68,6 +73,7 @@ func Open(url string, v *vault.Vault, logger *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	db.self = newReplica(pulse)
 	return db, nil
 }
 
@@ -81,6 +87,9 @@ func (db *DB) Close() error {
 	err := db.write.Close()
 	if db.read != db.write {
 		err = errors.Join(err, db.read.Close())
+	}
+	if db.self.pulse != nil {
+		err = errors.Join(err, db.self.pulse.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("close database: %w", err)

@@ -61,6 +61,7 @@ func open(t testing.TB, url string, v *vault.Vault) *store.DB {
 	ran := make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { ran <- db.Run(ctx) }()
+	testdb.AwaitHearing(db)
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ran; err != nil {

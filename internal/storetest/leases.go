@@ -6,7 +6,9 @@ import (
 
 	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
+	"galaxygate/internal/login"
 	"galaxygate/internal/secret"
+	"galaxygate/internal/session"
 )
 
 // lost ends the test unless err is grant.ErrLost.
@@ -51,6 +53,27 @@ func leaseTests() map[string]func(*fixture) {
 			_, _, err := f.Erase(f.t.Context(), g.UserID)
 			f.must(err)
 			f.lost(f.Acquire(f.t.Context(), g, "owner", time.Minute))
+		},
+		"no lease is given once the user's last session has ended": func(f *fixture) {
+			first, g := f.signIn()
+			second, _ := f.signIn(func(s *login.SignIn) { s.Tokens.Refresh = secret.Text{} })
+			g = f.grantOf(g.UserID)
+			_, err := f.End(f.t.Context(), g.UserID, first.ID, session.LoggedOut, f.now)
+			f.must(err)
+			f.must(f.Acquire(f.t.Context(), g, "owner", time.Minute))
+			f.must(f.Release(f.t.Context(), g, "owner"))
+			_, err = f.End(f.t.Context(), g.UserID, second.ID, session.LoggedOut, f.now)
+			f.must(err)
+			if err := f.Acquire(f.t.Context(), g, "owner", time.Minute); !errors.Is(err, grant.ErrSignedOut) {
+				f.t.Fatalf("got %v, want ErrSignedOut", err)
+			}
+			f.same("owner", f.grantOf(g.UserID).LeaseOwner, "")
+			f.signIn(func(s *login.SignIn) {
+				s.Tokens.Refresh, s.Session.ExpiresAt = secret.Text{}, time.Now().Add(-time.Second)
+			})
+			if err := f.Acquire(f.t.Context(), g, "owner", time.Minute); !errors.Is(err, grant.ErrSignedOut) {
+				f.t.Fatalf("with a session that has expired: got %v, want ErrSignedOut", err)
+			}
 		},
 		"no lease is given on a dead grant": func(f *fixture) {
 			g := f.leased("owner")

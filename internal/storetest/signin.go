@@ -18,7 +18,7 @@ func signInTests() map[string]func(*fixture) {
 			created, replaced, err := f.SignIn(f.t.Context(), s, f.now)
 			f.must(err)
 			want := s.Session
-			want.UserID, want.Subject = created.UserID, "alice"
+			want.UserID, want.Subject, want.UserSince = created.UserID, "alice", f.now
 			f.same("session", created, want)
 			f.same("a user's ID is there", created.UserID != "", true)
 			f.same("a refresh token was replaced", !replaced.IsZero(), false)
@@ -28,7 +28,7 @@ func signInTests() map[string]func(*fixture) {
 			g := f.grantOf(created.UserID)
 			f.same("grant", g, grant.Grant{
 				ID: g.ID, UserID: created.UserID, Subject: "alice", Status: grant.Active, Version: g.Version,
-				Scopes: []string{"openid", "profile"}, Access: s.Tokens.Access, Refresh: s.Tokens.Refresh,
+				Scopes: []string{"openid", "profile"}, Access: s.Tokens.Access, Refresh: s.Tokens.Refresh, Refreshable: true,
 				Rotation: grant.RotationUnknown, AuthorizedAt: f.now, ObtainedAt: f.now,
 				AccessExpiresAt: s.Tokens.AccessExpiresAt,
 			})
