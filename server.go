@@ -95,9 +95,15 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 		"provider discovery":     h.provider.Run,
 	})
 	defer stop()
+	stopSweep := inBackground(ctx, logger, map[string]func(context.Context) error{
+		"keeping grants alive": h.keeper.Run,
+		"housekeeping":         h.housekeeper.Run,
+	})
+	defer stopSweep()
 	logger.InfoContext(ctx, "serving", "address", public.Addr().String(),
 		"admin_address", admin.Addr().String(), "public_url", cfg.PublicURL.String())
 	err = server.Run(ctx)
+	stopSweep() // it begins refreshes
 
 	// No request is left. What requests began is finished before the database
 	// is closed: a refresh token that was presented has a successor to store.
@@ -116,6 +122,9 @@ type house struct {
 	grants   *grant.Source
 	signIn   *login.Handler
 	public   http.Handler
+
+	keeper      *grant.Keeper
+	housekeeper *store.Housekeeper
 }
 
 // close ends what the rooms keep running.
@@ -134,6 +143,7 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		RedirectURL:  cfg.PublicURL.JoinPath("/auth/callback").String(),
 		RequireNonce: cfg.RequireNonce,
 		AssumedLife:  cfg.AssumedLife,
+		RefreshLife:  cfg.RefreshLife,
 		Logger:       logger,
 	})
 	galaxy := upstream.NewGalaxy(upstream.GalaxyConfig{
@@ -167,6 +177,24 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Now:        time.Now,
 		Logger:     logger,
 		Observer:   metrics,
+
+		RotationGrace: cfg.RotationGrace,
+	}
+	keeper := &grant.Keeper{
+		Claims:    db,
+		Source:    grants,
+		Interval:  cfg.SweepInterval,
+		PerMinute: cfg.SweepRate,
+		Now:       time.Now,
+		Logger:    logger,
+	}
+	housekeeper := &store.Housekeeper{
+		DB:               db,
+		Interval:         cfg.SweepInterval,
+		SessionRetention: cfg.SessionRetention,
+		AuditRetention:   cfg.AuditRetention,
+		Now:              time.Now,
+		Logger:           logger,
 	}
 	db.Subscribe(store.Listener{
 		GrantChanged: grants.Cache.Forget,
@@ -232,7 +260,10 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Logger:         logger,
 		Now:            time.Now,
 	}.Handler()
-	return &house{provider: provider, galaxy: galaxy, sessions: sessions, grants: grants, signIn: signIn, public: handler}, nil
+	return &house{
+		provider: provider, galaxy: galaxy, sessions: sessions, grants: grants, signIn: signIn, public: handler,
+		keeper: keeper, housekeeper: housekeeper,
+	}, nil
 }
 
 // openStore opens the database and makes sure that it can be served from: its

@@ -1,14 +1,16 @@
 -- +goose Up
 
 -- refresh_expires_at is when the refresh token ends, NULL where nobody said.
--- lapses counts the leases in a row that ran out without a word. The sweep
--- leaves a grant alone until sweep_at, by the database's clock.
+-- lapses counts the leases in a row that ran out without a word and were taken
+-- over, lapsed_at is when the first of them did. The sweep leaves a grant alone
+-- until sweep_at, for good where that is NULL. Both are by the database's clock.
 ALTER TABLE grants ADD COLUMN refresh_expires_at {{.Time}};
 ALTER TABLE grants ADD COLUMN lapses BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE grants ADD COLUMN lapsed_at {{.Time}};
 ALTER TABLE grants ADD COLUMN sweep_at {{.Time}};
 
-CREATE INDEX grants_refresh_expires_at ON grants (refresh_expires_at);
-CREATE INDEX sessions_ended_at ON sessions (ended_at);
+CREATE INDEX grants_sweep_at ON grants (sweep_at, refresh_expires_at);
+CREATE INDEX sessions_ended_at ON sessions (ended_at, expires_at);
 
 -- The processes that serve now, each until expires_at unless it says so again,
 -- with the keys that it can open values under. By the database's clock.

@@ -1286,7 +1286,7 @@ enum ActivityKind {
   REVOKED
   "A field was asked for without the consent that it needs."
   SCOPE_REFUSED
-  "A session was ended: from another one, by another sign-in in the same browser, or by the provider; ` + "`" + `reason` + "`" + ` says which."
+  "A session was ended: from another one, by another sign-in in the same browser, by the provider, or by itself; ` + "`" + `reason` + "`" + ` says which."
   SESSION_ENDED
   "The user signed in."
   SIGNED_IN

@@ -346,7 +346,7 @@ const (
 	ActivityKindRevoked ActivityKind = "REVOKED"
 	// A field was asked for without the consent that it needs.
 	ActivityKindScopeRefused ActivityKind = "SCOPE_REFUSED"
-	// A session was ended: from another one, by another sign-in in the same browser, or by the provider; `reason` says which.
+	// A session was ended: from another one, by another sign-in in the same browser, by the provider, or by itself; `reason` says which.
 	ActivityKindSessionEnded ActivityKind = "SESSION_ENDED"
 	// The user signed in.
 	ActivityKindSignedIn ActivityKind = "SIGNED_IN"

@@ -33,6 +33,8 @@ type Config struct {
 	Scopes        []string
 	RequireNonce  bool
 	AssumedLife   time.Duration // of an access token that does not tell its own
+	RefreshLife   time.Duration // of a refresh token likewise; 0: unknown
+	RotationGrace time.Duration // for which a replaced refresh token is good; 0: none
 	GalaxyURL     string
 	GalaxyAPIKey  secret.Text
 	Keyset        secret.Text // as JSON; zero in development until one is generated
@@ -42,6 +44,11 @@ type Config struct {
 	ShutdownGrace time.Duration
 	// OperationTimeout ends a GraphQL operation that takes longer.
 	OperationTimeout time.Duration
+
+	SweepInterval    time.Duration
+	SweepRate        int           // refreshes a minute; 0: none
+	SessionRetention time.Duration // of sessions that have ended
+	AuditRetention   time.Duration // 0: for ever
 
 	AllowedOrigins   []string
 	AllowedRedirects redirect.Rules

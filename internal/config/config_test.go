@@ -84,10 +84,17 @@ func TestProductionDefaults(t *testing.T) {
 	if c.Addr != ":8080" || c.GalaxyURL != "https://galaxy.rollup.id/graphql" {
 		t.Errorf("got %q, %q", c.Addr, c.GalaxyURL)
 	}
+	if c.RefreshLife != 2160*time.Hour || c.AuditRetention != 8760*time.Hour || c.RotationGrace != 0 {
+		t.Errorf("got %v, %v, %v", c.RefreshLife, c.AuditRetention, c.RotationGrace)
+	}
 	env := production()
 	env["ROLLUP_ISSUER"] = "https://id.example.com"
-	if c, err = load(t, env); err != nil || !c.RequireNonce {
-		t.Errorf("a standard provider: got nonce required %v, error %v", c.RequireNonce, err)
+	env["AUDIT_RETENTION"], env["ROTATION_GRACE"] = "0", "30s"
+	if c, err = load(t, env); err != nil || !c.RequireNonce || c.RefreshLife != 0 {
+		t.Errorf("a standard provider: got nonce required %v, refresh tokens of %v, error %v", c.RequireNonce, c.RefreshLife, err)
+	}
+	if c.AuditRetention != 0 || c.RotationGrace != 30*time.Second {
+		t.Errorf("got %v, %v", c.AuditRetention, c.RotationGrace)
 	}
 }
 
@@ -108,6 +115,7 @@ func TestProblems(t *testing.T) {
 		{"any origin", map[string]string{"ALLOWED_ORIGINS": "*"}, "ALLOWED_ORIGINS: "},
 		{"any redirect", map[string]string{"ALLOWED_REDIRECTS": "*"}, "ALLOWED_REDIRECTS: "},
 		{"duration without unit", map[string]string{"REFRESH_EARLY": "60"}, "REFRESH_EARLY: must be a positive duration"},
+		{"grace below nothing", map[string]string{"ROTATION_GRACE": "-1s"}, "ROTATION_GRACE: must be 0 or a positive duration"},
 		{"idle longer than life", map[string]string{"SESSION_IDLE_TIMEOUT": "48h", "SESSION_LIFETIME": "24h"}, "SESSION_IDLE_TIMEOUT: must not be longer"},
 		{"negative limit", map[string]string{"MAX_QUERY_DEPTH": "-1"}, "MAX_QUERY_DEPTH: must be a whole number"},
 		{"boolean", map[string]string{"PLAYGROUND": "maybe"}, "PLAYGROUND: must be true or false"},

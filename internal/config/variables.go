@@ -52,6 +52,7 @@ func table(c *Config, env *Environment) []variable {
 	dev := c.Development
 	production := !dev
 	nonce := production && !hostedRollup(env)
+	refreshLife := pick(hostedRollup(env), "2160h", "0")
 	return []variable{
 		text("ADDR", "public listener, host:port", pick(dev, "127.0.0.1:8080", ":8080"), &c.Addr, address),
 		text("ADMIN_ADDR", "private listener: metrics, health, profiles", "127.0.0.1:9090", &c.AdminAddr, address),
@@ -78,6 +79,8 @@ func table(c *Config, env *Environment) []variable {
 		},
 		boolean("ROLLUP_REQUIRE_NONCE", "refuse an ID token without nonce (not for *.rollup.id)", func() bool { return nonce }, &c.RequireNonce),
 		duration("ROLLUP_ASSUMED_TOKEN_LIFE", "the life of an access token that does not tell its own", "5m", &c.AssumedLife),
+		durationOrNone("REFRESH_TOKEN_LIFE", "the life of a refresh token that does not tell its own (*.rollup.id: 2160h); 0: unknown", refreshLife, &c.RefreshLife),
+		durationOrNone("ROTATION_GRACE", "for how long the provider takes a replaced refresh token once more; 0: not at all", "0", &c.RotationGrace),
 		text("GALAXY_URL", "Galaxy's GraphQL endpoint", pick(dev, "", "https://galaxy.rollup.id/graphql"), &c.GalaxyURL, secureURL),
 		hidden("GALAXY_API_KEY", "the application's key for Galaxy", &c.GalaxyAPIKey).require(production),
 		hidden("TOKEN_KEYSET", "the keyset that seals tokens: galaxygate keys new", &c.Keyset).require(production),
@@ -90,6 +93,10 @@ func table(c *Config, env *Environment) []variable {
 		duration("SESSION_IDLE_TIMEOUT", "a session not used for so long ends", "168h", &c.SessionIdle),
 		duration("SESSION_LIFETIME", "any session ends after so long", "2160h", &c.SessionLife),
 		duration("REFRESH_EARLY", "an access token this near its end is refreshed (never over a fifth of its life)", "60s", &c.RefreshEarly),
+		duration("SWEEP_INTERVAL", "how often grants near their end and rows that are over are looked for", "1m", &c.SweepInterval),
+		number("SWEEP_RATE", "refreshes a minute that keep grants alive, of each replica; 0: none", 30, &c.SweepRate),
+		duration("SESSION_RETENTION", "how long a session is kept that has ended", "720h", &c.SessionRetention),
+		durationOrNone("AUDIT_RETENTION", "how long a row of the audit log is kept; 0: for ever", "8760h", &c.AuditRetention),
 		boolean("PLAYGROUND", "GraphiQL at /", func() bool { return dev }, &c.Playground),
 		boolean("INTROSPECTION", "answer introspection queries", func() bool { return dev }, &c.Introspection),
 		number("MAX_QUERY_DEPTH", "nesting of an operation; 0: no limit, which lets one operation exhaust the memory", 15, &c.MaxDepth),
@@ -153,6 +160,20 @@ func duration(name, help, fallback string, to *time.Duration) variable {
 		},
 		show: func() string { return to.String() },
 	}
+}
+
+// durationOrNone is a duration that may be 0.
+func durationOrNone(name, help, fallback string, to *time.Duration) variable {
+	v := duration(name, help, fallback, to)
+	v.parse = func(s string) error {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < 0 {
+			return errors.New("must be 0 or a positive duration such as 90s or 168h")
+		}
+		*to = d
+		return nil
+	}
+	return v
 }
 
 // boolean is false or true; fallback is asked once the variables before it are

@@ -35,6 +35,8 @@ type provider struct {
 	consent func(scopes ...string)
 	// setLife sets how long the access tokens live that are issued from now on.
 	setLife func(time.Duration)
+	// setRefreshLife does so for refresh tokens; nil where the provider cannot.
+	setRefreshLife func(time.Duration)
 	// refreshes is how often a refresh token was presented.
 	refreshes func() int
 	// issued is every code and token so far.
@@ -98,9 +100,13 @@ func rollup(t *testing.T, redirect string) *provider {
 // tokens.
 func strict(t *testing.T, redirect string) *provider {
 	t.Helper()
-	op := strictop.Start(t, strictop.Options{
-		ClientID: "galaxygate", ClientSecret: clientSecret, RedirectURIs: []string{redirect}, AccessLife: time.Hour,
-	})
+	return strictOf(t, strictop.Options{RedirectURIs: []string{redirect}, AccessLife: time.Hour})
+}
+
+func strictOf(t *testing.T, opts strictop.Options) *provider {
+	t.Helper()
+	opts.ClientID, opts.ClientSecret = "galaxygate", clientSecret
+	op := strictop.Start(t, opts)
 	galaxy, err := devrollup.NewGalaxy(devrollup.GalaxyConfig{
 		APIKey: secret.New(galaxyKey), ClientID: "galaxygate",
 		Verify: func(ctx context.Context, token string) (devrollup.Identity, error) {
@@ -140,12 +146,13 @@ func strict(t *testing.T, redirect string) *provider {
 			t.Fatal("the visit goes round in circles")
 			return nil
 		},
-		consent:   op.SetConsent,
-		setLife:   op.SetAccessLife,
-		refreshes: func() int { return op.Calls("refresh_token") },
-		issued:    op.Issued,
-		strict:    op,
-		galaxy:    galaxy.Controls,
+		consent:        op.SetConsent,
+		setLife:        op.SetAccessLife,
+		setRefreshLife: op.SetRefreshLife,
+		refreshes:      func() int { return op.Calls("refresh_token") },
+		issued:         op.Issued,
+		strict:         op,
+		galaxy:         galaxy.Controls,
 	}
 }
 

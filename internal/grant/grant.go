@@ -70,16 +70,23 @@ type Grant struct {
 	Refreshable  bool        // whether there is a refresh token
 	Rotation     Rotation
 
-	AuthorizedAt    time.Time // when the user last signed in or consented
-	ObtainedAt      time.Time // when Access was obtained
-	AccessExpiresAt time.Time
-	LastRefreshedAt time.Time // zero: not since AuthorizedAt
+	AuthorizedAt     time.Time // when the user last signed in or consented
+	ObtainedAt       time.Time // when Access was obtained
+	AccessExpiresAt  time.Time
+	RefreshExpiresAt time.Time // zero: nobody said
+	LastRefreshedAt  time.Time // zero: not since AuthorizedAt
 
 	// LeaseOwner is who declared the intent to present Refresh and has not said
 	// how it went; empty: nobody. LeaseLeft is how long the lease still stands
 	// by the store's clock; with an owner and nothing left, the owner is gone.
 	LeaseOwner string
 	LeaseLeft  time.Duration
+
+	// Lapses counts the leases in a row that ran out before their owners said
+	// how it went: so often may Refresh have been presented already. LapsedFor
+	// is how long ago the first of them ran out, by the store's clock.
+	Lapses    int
+	LapsedFor time.Duration
 
 	// Failures counts the failed refreshes since the last good one, LastFailure
 	// is the latest (nil: none), and RetryIn how long nobody is to try again,
@@ -91,11 +98,12 @@ type Grant struct {
 
 // Tokens are what the provider's token endpoint answered.
 type Tokens struct {
-	Access          secret.Text
-	AccessExpiresAt time.Time   // never zero: where the provider is silent, a short life is assumed
-	Refresh         secret.Text // zero: none came, the old one stays in use
-	Scopes          []string    // nil: the answer was silent, they are as before
-	Subject         string      // whom an ID token beside refreshed ones names; empty: none came
+	Access           secret.Text
+	AccessExpiresAt  time.Time   // never zero: where the provider is silent, a short life is assumed
+	Refresh          secret.Text // zero: none came, the old one stays in use
+	RefreshExpiresAt time.Time   // zero: unknown for a new refresh token, as before for the old one
+	Scopes           []string    // nil: the answer was silent, they are as before
+	Subject          string      // whom an ID token beside refreshed ones names; empty: none came
 }
 
 // Token is an access token, ready for use.
@@ -125,22 +133,23 @@ type Leases interface {
 	// Acquire records the intent to present the refresh token of g, as a lease
 	// of owner for d by the store's clock. It returns ErrLost unless the stored
 	// grant is active, still at g.Version and g.LeaseOwner, and no lease
-	// stands; and else ErrSignedOut unless the user has a live session. Any other
+	// stands; and else ErrSignedOut unless the user has a live session. A lease
+	// that ran out and is taken over is counted in the grant's Lapses. Any other
 	// error means that nothing may be presented.
 	Acquire(ctx context.Context, g Grant, owner string, d time.Duration) error
 	// Release ends owner's lease without a word on how it went, because nothing
-	// was presented. It returns ErrLost where the lease is not, or no longer,
-	// owner's.
+	// was presented. The lapses that owner found stay counted. It returns
+	// ErrLost where the lease is not, or no longer, owner's.
 	Release(ctx context.Context, g Grant, owner string) error
 	// Publish stores what the provider answered to owner's presentation, raises
-	// the version, ends the lease, clears the failures, learns the rotation,
-	// writes the audit row, and returns the new grant. Where the user has
+	// the version, ends the lease, clears lapses and failures, learns the
+	// rotation, writes the audit row, and returns the new grant. Where the user has
 	// consented anew meanwhile and the refresh token was kept, the newer access
 	// token and scopes stay. It returns ErrLost unless the stored grant is at
 	// g.Version and the lease owner's.
 	Publish(ctx context.Context, g Grant, owner string, t Tokens, now time.Time) (Grant, error)
-	// Fail records a failed presentation by owner, ends the lease, and writes
-	// the audit row. A failure of kind SignInAgain makes the grant
+	// Fail records a failed presentation by owner, ends the lease, clears the
+	// lapses, and writes the audit row. A failure of kind SignInAgain makes the grant
 	// ReauthenticationRequired with the failure's Reason; the others keep it
 	// active, not to be tried again for retryIn by the store's clock. It returns
 	// ErrLost unless the stored grant is at g.Version and the lease owner's.

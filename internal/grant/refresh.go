@@ -151,10 +151,7 @@ func (s *Source) exchange(ctx context.Context, g Grant) (Tokens, error) {
 	if g.Refresh.IsZero() {
 		return Tokens{}, &Failure{Kind: SignInAgain, Reason: reasonNoRefreshToken}
 	}
-	if g.LeaseOwner != "" && g.Rotation != KeepsToken {
-		// Somebody declared this intent and vanished. Where tokens rotate, the
-		// stored one may be spent: presenting it again would be taken for theft
-		// (RFC 9700, section 4.14.2).
+	if !s.presentable(g) {
 		return Tokens{}, &Failure{Kind: SignInAgain, Reason: reasonInterrupted}
 	}
 	ctx, cancel := context.WithTimeout(ctx, presentLimit)
@@ -192,6 +189,19 @@ func (s *Source) revoke(ctx context.Context, g Grant, t Tokens) {
 			s.Logger.WarnContext(ctx, "another's tokens not revoked", "grant_id", g.ID, "reason", AsFailure(err).Reason)
 		}
 	})
+}
+
+// presentable reports whether the refresh token may be presented although others
+// have declared this intent and vanished. Where tokens rotate, the stored one may
+// be spent, and presenting it again would be taken for theft (RFC 9700, section
+// 4.14.2), unless the provider forgives that for a while: then once more, because
+// a second crash is no bad luck.
+func (s *Source) presentable(g Grant) bool {
+	if g.Lapses == 0 || g.Rotation == KeepsToken {
+		return true
+	}
+	begun := leaseLife + g.LapsedFor // so long ago, at most
+	return g.Lapses == 1 && begun <= s.RotationGrace
 }
 
 // fail records the failure, and when to try again. One that did not reach the

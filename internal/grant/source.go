@@ -45,7 +45,11 @@ type Source struct {
 	Names func(access secret.Text) string
 	// Early is how long before its end an access token is refreshed while it is
 	// still served; never more than a fifth of the token's life.
-	Early  time.Duration
+	Early time.Duration
+	// RotationGrace is for how long the provider takes a refresh token that it
+	// has replaced once more; 0: it does not.
+	RotationGrace time.Duration
+
 	Now    func() time.Time
 	Logger *slog.Logger
 	// Observer is told what happens; nil: nobody is.
@@ -149,6 +153,20 @@ func (s *Source) Drain(ctx context.Context, userID string) {
 	ctx, cancel := context.WithTimeout(ctx, drainLimit)
 	defer cancel()
 	s.uses.drain(ctx, userID)
+}
+
+// Refresh returns the user's grant after a refresh, also where its access token
+// is still valid, unless the grant has another version by now than that one. The
+// errors are Token's. When ctx ends, the caller leaves and the refresh goes on.
+func (s *Source) Refresh(ctx context.Context, userID string, version int64) (Grant, error) {
+	g, err := s.Store.Grant(ctx, userID)
+	if err != nil {
+		return Grant{}, fmt.Errorf("read grant: %w", err)
+	}
+	if g.Version != version {
+		return g, nil
+	}
+	return s.newer(ctx, g)
 }
 
 // Wait waits until the refreshes under way have ended, or ctx has. No other

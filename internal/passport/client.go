@@ -34,6 +34,9 @@ type Config struct {
 	// AssumedLife is how long an access token is taken to live whose end neither
 	// the reply nor the token tells; 0 means 5 minutes.
 	AssumedLife time.Duration
+	// RefreshLife is how long a refresh token is taken to live of whose end the
+	// provider says nothing; 0: that is unknown.
+	RefreshLife time.Duration
 	// Timeout ends a request to the provider; 0 means 10 seconds.
 	Timeout time.Duration
 

@@ -37,7 +37,7 @@ func (c *Client) Refresh(ctx context.Context, refresh secret.Text) (grant.Tokens
 	if err != nil {
 		return grant.Tokens{}, err
 	}
-	tokens := c.tokens(tok)
+	tokens := c.tokens(tok, refresh)
 	tokens.Subject = subjectOf(extra(tok, "id_token"))
 	return tokens, nil
 }
@@ -96,9 +96,10 @@ func (t tokenReplies) RoundTrip(req *http.Request) (*http.Response, error) {
 	return r.canonical(), nil
 }
 
-// tokens returns what the canonical reply holds, completed from the access token
-// itself where the reply is silent, as Rollup's always is.
-func (c *Client) tokens(tok *oauth2.Token) grant.Tokens {
+// tokens returns what the canonical reply to the presented refresh token, zero
+// for a code, holds, completed from the tokens themselves where the reply is
+// silent, as Rollup's always is.
+func (c *Client) tokens(tok *oauth2.Token, presented secret.Text) grant.Tokens {
 	t := grant.Tokens{
 		Access:  secret.New(tok.AccessToken),
 		Refresh: secret.New(extra(tok, "refresh_token")), // tok.RefreshToken would be the old one where none came
@@ -121,7 +122,29 @@ func (c *Client) tokens(tok *oauth2.Token) grant.Tokens {
 		// a token that is born expired would be refreshed without end.
 		t.AccessExpiresAt = now.Add(c.cfg.AssumedLife)
 	}
+	t.RefreshExpiresAt = c.refreshEnd(tok, t.Refresh, presented)
 	return t
+}
+
+// refreshEnd is when the refresh token in use after the reply ends: as the reply
+// says, or the token that came with it. Where both are silent a new token has
+// the assumed life, and of one that is kept the reply says nothing: zero.
+func (c *Client) refreshEnd(tok *oauth2.Token, came, presented secret.Text) time.Time {
+	now := c.cfg.Now()
+	if life, _ := tok.Extra("refresh_expires_in").(float64); life > 0 {
+		return now.Add(time.Duration(min(life, 1<<31)) * time.Second)
+	}
+	var claims struct {
+		Expires json.RawMessage `json:"exp"`
+	}
+	decodeJWT(came.Reveal(), 1, &claims)
+	if expires := time.Unix(seconds(claims.Expires), 0); expires.After(now) {
+		return expires
+	}
+	if isNew := !came.IsZero() && !came.Equal(presented); isNew && c.cfg.RefreshLife > 0 {
+		return now.Add(c.cfg.RefreshLife)
+	}
+	return time.Time{}
 }
 
 // accessClaims are what the client reads of an access token. The token is opaque

@@ -37,6 +37,7 @@ const (
 	Replaced             EndReason = "replaced" // the same browser signed in again
 	AuthorizationRevoked EndReason = "authorization_revoked"
 	EndedByProvider      EndReason = "provider_logout" // the provider said so
+	Expired              EndReason = "expired"         // by itself, and noticed since
 )
 
 // Session is one signed-in browser or app. The token that carries it is not

@@ -63,6 +63,7 @@ func postgresDialect() dialect {
 			"{for update}", "FOR UPDATE",
 			"{for update of g}", "FOR UPDATE OF g",
 			"{for update skip locked}", "FOR UPDATE SKIP LOCKED",
+			"{for update of g skip locked}", "FOR UPDATE OF g SKIP LOCKED",
 		),
 		// The driver begins every transaction as READ WRITE, and so writes to a
 		// database that its operator has made read-only by default.
@@ -84,6 +85,7 @@ func sqliteDialect() dialect {
 			"{for update}", "",
 			"{for update of g}", "",
 			"{for update skip locked}", "",
+			"{for update of g skip locked}", "",
 		),
 	}
 }

@@ -17,29 +17,32 @@ import (
 )
 
 type grantRow struct {
-	ID              string         `db:"id"`
-	UserID          string         `db:"user_id"`
-	Subject         string         `db:"subject"`
-	Status          grant.Status   `db:"status"`
-	StatusReason    string         `db:"status_reason"`
-	Version         int64          `db:"version"`
-	Scopes          string         `db:"scopes"`
-	AccessToken     []byte         `db:"access_token"`
-	RefreshToken    []byte         `db:"refresh_token"`
-	Rotation        grant.Rotation `db:"rotation"`
-	AuthorizedAt    time.Time      `db:"authorized_at"`
-	ObtainedAt      time.Time      `db:"obtained_at"`
-	AccessExpiresAt time.Time      `db:"access_expires_at"`
-	LastRefreshedAt sql.NullTime   `db:"last_refreshed_at"`
-	LeaseOwner      sql.NullString `db:"lease_owner"`
-	LeaseExpiresAt  sql.NullTime   `db:"lease_expires_at"`
-	Failures        int            `db:"failures"`
-	FailureKind     grant.Kind     `db:"failure_kind"`
-	FailureReason   string         `db:"failure_reason"`
-	FailureMessage  string         `db:"failure_message"`
-	FailureStatus   int            `db:"failure_status"`
-	RetryAt         sql.NullTime   `db:"retry_at"`
-	StoreNow        instant        `db:"store_now"`
+	ID               string         `db:"id"`
+	UserID           string         `db:"user_id"`
+	Subject          string         `db:"subject"`
+	Status           grant.Status   `db:"status"`
+	StatusReason     string         `db:"status_reason"`
+	Version          int64          `db:"version"`
+	Scopes           string         `db:"scopes"`
+	AccessToken      []byte         `db:"access_token"`
+	RefreshToken     []byte         `db:"refresh_token"`
+	Rotation         grant.Rotation `db:"rotation"`
+	AuthorizedAt     time.Time      `db:"authorized_at"`
+	ObtainedAt       time.Time      `db:"obtained_at"`
+	AccessExpiresAt  time.Time      `db:"access_expires_at"`
+	RefreshExpiresAt sql.NullTime   `db:"refresh_expires_at"`
+	LastRefreshedAt  sql.NullTime   `db:"last_refreshed_at"`
+	LeaseOwner       sql.NullString `db:"lease_owner"`
+	LeaseExpiresAt   sql.NullTime   `db:"lease_expires_at"`
+	Lapses           int            `db:"lapses"`
+	LapsedAt         sql.NullTime   `db:"lapsed_at"`
+	Failures         int            `db:"failures"`
+	FailureKind      grant.Kind     `db:"failure_kind"`
+	FailureReason    string         `db:"failure_reason"`
+	FailureMessage   string         `db:"failure_message"`
+	FailureStatus    int            `db:"failure_status"`
+	RetryAt          sql.NullTime   `db:"retry_at"`
+	StoreNow         instant        `db:"store_now"`
 }
 
 // grant returns the row with its tokens opened. Where they do not open, the error
@@ -70,6 +73,10 @@ func (db *DB) grant(r grantRow) (grant.Grant, error) {
 		Failures:        r.Failures,
 		RetryIn:         r.until(r.RetryAt),
 	}
+	g.Lapses, g.LapsedFor = r.lapsed()
+	if r.RefreshExpiresAt.Valid {
+		g.RefreshExpiresAt = r.RefreshExpiresAt.Time.UTC()
+	}
 	if r.LastRefreshedAt.Valid {
 		g.LastRefreshedAt = r.LastRefreshedAt.Time.UTC()
 	}
@@ -91,6 +98,22 @@ func (r grantRow) until(t sql.NullTime) time.Duration {
 		return 0
 	}
 	return max(t.Time.Sub(r.StoreNow.Time), 0)
+}
+
+// lapsed is how many leases have run out, that of the row among them, and how
+// long ago the first did.
+func (r grantRow) lapsed() (lapses int, since time.Duration) {
+	lapses, first := r.Lapses, r.LapsedAt
+	if r.LeaseExpiresAt.Valid && r.until(r.LeaseExpiresAt) == 0 {
+		lapses++
+		if !first.Valid {
+			first = r.LeaseExpiresAt
+		}
+	}
+	if !first.Valid {
+		return lapses, 0
+	}
+	return lapses, r.StoreNow.Sub(first.Time)
 }
 
 func grantPlace(id, column string) vault.Place {
@@ -119,9 +142,9 @@ func joinScopes(scopes []string) sql.NullString {
 const selectGrantSQL = `
 SELECT g.id, g.user_id, u.subject, g.status, g.status_reason, g.version, g.scopes,
        g.access_token, g.refresh_token, g.rotation,
-       g.authorized_at, g.obtained_at, g.access_expires_at, g.last_refreshed_at,
-       g.lease_owner, g.lease_expires_at, g.failures, g.failure_kind, g.failure_reason,
-       g.failure_message, g.failure_status, g.retry_at, {now} AS store_now
+       g.authorized_at, g.obtained_at, g.access_expires_at, g.refresh_expires_at, g.last_refreshed_at,
+       g.lease_owner, g.lease_expires_at, g.lapses, g.lapsed_at, g.failures, g.failure_kind,
+       g.failure_reason, g.failure_message, g.failure_status, g.retry_at, {now} AS store_now
   FROM grants g JOIN users u ON u.id = g.user_id
  WHERE g.user_id = ? `
 

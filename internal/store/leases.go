@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -13,7 +14,10 @@ import (
 )
 
 const acquireSQL = `
-UPDATE grants SET lease_owner = ?, lease_expires_at = {later}
+UPDATE grants
+   SET lapses = lapses + CASE WHEN lease_owner IS NULL THEN 0 ELSE 1 END,
+       lapsed_at = COALESCE(lapsed_at, lease_expires_at),
+       lease_owner = ?, lease_expires_at = {later}
  WHERE id = ? AND version = ? AND lease_owner IS NOT DISTINCT FROM ? AND status = ?
    AND (lease_expires_at IS NULL OR lease_expires_at <= {now})`
 
@@ -52,13 +56,31 @@ func (db *DB) Release(ctx context.Context, g grant.Grant, owner string) error {
 	})
 }
 
+// setRefreshEndSQL sets when the refresh token ends: as the answer said, else as
+// it was for a token that is kept. An end that has moved on is one to be swept
+// for again, and one that came nearer may be due sooner.
+const setRefreshEndSQL = `
+       refresh_expires_at = COALESCE(?, CASE WHEN ? THEN refresh_expires_at END),
+       sweep_at = CASE WHEN refresh_expires_at IS NULL OR refresh_expires_at < ? OR sweep_at > {later}
+                       THEN {later} ELSE sweep_at END`
+
+// refreshEnd is setRefreshEndSQL's arguments for the answer t to g's refresh
+// token.
+func refreshEnd(g grant.Grant, t grant.Tokens, now time.Time) []any {
+	end, due := schedule(t, now)
+	moved := end
+	moved.Time = moved.Time.Add(-grant.SameEnd)
+	kept := t.Refresh.IsZero() || t.Refresh.Equal(g.Refresh)
+	return []any{end, kept, moved, due, due}
+}
+
 // A user who has consented anew meanwhile keeps what that brought: such a row
 // takes the refresh token alone.
 const publishSQL = `
 UPDATE grants
    SET access_token = ?, refresh_token = COALESCE(?, refresh_token), scopes = COALESCE(?, scopes), rotation = ?,
        obtained_at = ?, access_expires_at = ?, last_refreshed_at = ?, version = version + 1,
-       lease_owner = NULL, lease_expires_at = NULL,
+       lease_owner = NULL, lease_expires_at = NULL, lapses = 0, lapsed_at = NULL,` + setRefreshEndSQL + `,
        failures = 0, failure_kind = '', failure_reason = '', failure_message = '', failure_status = 0,
        retry_at = NULL
  WHERE id = ? AND version = ? AND lease_owner = ? AND authorized_at = ?`
@@ -66,7 +88,7 @@ UPDATE grants
 const publishRefreshSQL = `
 UPDATE grants
    SET refresh_token = COALESCE(?, refresh_token), rotation = ?, version = version + 1,
-       lease_owner = NULL, lease_expires_at = NULL
+       lease_owner = NULL, lease_expires_at = NULL, lapses = 0, lapsed_at = NULL,` + setRefreshEndSQL + `
  WHERE id = ? AND version = ? AND lease_owner = ?`
 
 // Publish implements grant.Leases.
@@ -76,12 +98,16 @@ func (db *DB) Publish(ctx context.Context, g grant.Grant, owner string, t grant.
 		return grant.Grant{}, err
 	}
 	now = stamp(now)
+	end := refreshEnd(g, t, now)
 	var published grant.Grant
 	err = db.compareAndSet(ctx, "publish tokens", g, func(tx *sqlx.Tx) (int64, error) {
-		n, err := db.exec(ctx, tx, publishSQL, access, refresh, joinScopes(t.Scopes), learn(g, t),
-			now, stamp(t.AccessExpiresAt), now, g.ID, g.Version, owner, stamp(g.AuthorizedAt))
+		args := slices.Concat([]any{
+			access, refresh, joinScopes(t.Scopes), learn(g, t), now, stamp(t.AccessExpiresAt), now,
+		}, end, []any{g.ID, g.Version, owner, stamp(g.AuthorizedAt)})
+		n, err := db.exec(ctx, tx, publishSQL, args...)
 		if n == 0 && err == nil {
-			n, err = db.exec(ctx, tx, publishRefreshSQL, refresh, learn(g, t), g.ID, g.Version, owner)
+			args = slices.Concat([]any{refresh, learn(g, t)}, end, []any{g.ID, g.Version, owner})
+			n, err = db.exec(ctx, tx, publishRefreshSQL, args...)
 		}
 		if n == 0 || err != nil {
 			return 0, err
@@ -101,7 +127,7 @@ const failSQL = `
 UPDATE grants
    SET status = ?, status_reason = ?, failures = failures + 1, failure_kind = ?, failure_reason = ?,
        failure_message = ?, failure_status = ?, retry_at = {later},
-       lease_owner = NULL, lease_expires_at = NULL
+       lease_owner = NULL, lease_expires_at = NULL, lapses = 0, lapsed_at = NULL
  WHERE id = ? AND version = ? AND lease_owner = ?`
 
 // Fail implements grant.Leases.

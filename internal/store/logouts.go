@@ -12,16 +12,12 @@ import (
 	"galaxygate/internal/session"
 )
 
-// spentSlack is for how long a logout token is remembered beyond its end: the
-// clocks of replicas differ by less.
-const spentSlack = 10 * time.Minute
-
 // EndByProvider implements session.Ender. That the logout was carried out is on
 // record if and only if it was: where the database fails, it can be sent again.
 func (db *DB) EndByProvider(ctx context.Context, l session.Logout, now time.Time) (int, error) {
 	var ended int
 	err := db.change(ctx, func(tx *change) (err error) {
-		if err := db.spendLogout(ctx, tx.Tx, l, now); err != nil {
+		if err := db.spendLogout(ctx, tx.Tx, l); err != nil {
 			return err
 		}
 		live, args := sessionsOf(l)
@@ -53,14 +49,9 @@ func sessionsOf(l session.Logout) (live string, args []any) {
 const insertLogoutSQL = `
 INSERT INTO logout_tokens (id, expires_at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING`
 
-const deleteStaleLogoutsSQL = `
-DELETE FROM logout_tokens WHERE id IN (
-    SELECT id FROM logout_tokens WHERE expires_at < ? LIMIT 100 {for update skip locked})`
-
 // spendLogout records that the logout is carried out, or returns
-// session.ErrReplayed. It also deletes some records that nobody needs any more,
-// so that they do not pile up.
-func (db *DB) spendLogout(ctx context.Context, tx *sqlx.Tx, l session.Logout, now time.Time) error {
+// session.ErrReplayed. Tidy deletes the records that nobody needs any more.
+func (db *DB) spendLogout(ctx context.Context, tx *sqlx.Tx, l session.Logout) error {
 	id := sha256.Sum256([]byte(l.Issuer + "\x00" + l.TokenID))
 	n, err := db.exec(ctx, tx, insertLogoutSQL, id[:], stamp(l.ExpiresAt))
 	if err != nil {
@@ -69,8 +60,7 @@ func (db *DB) spendLogout(ctx context.Context, tx *sqlx.Tx, l session.Logout, no
 	if n == 0 {
 		return session.ErrReplayed
 	}
-	_, err = db.exec(ctx, tx, deleteStaleLogoutsSQL, stamp(now.Add(-spentSlack)))
-	return err
+	return nil
 }
 
 // providerSession is the provider's session ID as it is stored: the ID itself,

@@ -183,13 +183,26 @@ UPDATE sessions SET ended_at = COALESCE(?, {now}), end_reason = ? WHERE id = ?`
 func (db *DB) endSessions(
 	ctx context.Context, tx *change, live string, reason session.EndReason, now time.Time, args ...any,
 ) (int, error) {
-	at := sql.NullTime{Time: stamp(now), Valid: !now.IsZero()}
-	var sessions []struct {
-		ID     string `db:"id"`
-		UserID string `db:"user_id"`
+	ended, err := db.markEnded(ctx, tx.Tx, live, reason, now, args...)
+	for _, s := range ended {
+		tx.sessionEnded(s.UserID, s.ID)
 	}
+	return len(ended), err
+}
+
+type endedSession struct {
+	ID     string `db:"id"`
+	UserID string `db:"user_id"`
+}
+
+// markEnded is endSessions for sessions of which nobody needs to be told.
+func (db *DB) markEnded(
+	ctx context.Context, tx *sqlx.Tx, live string, reason session.EndReason, now time.Time, args ...any,
+) ([]endedSession, error) {
+	at := sql.NullTime{Time: stamp(now), Valid: !now.IsZero()}
+	var sessions []endedSession
 	if err := db.list(ctx, tx, &sessions, live, append([]any{at}, args...)...); err != nil {
-		return 0, err
+		return nil, err
 	}
 	kind := audit.SessionEnded
 	if reason == session.LoggedOut {
@@ -197,13 +210,12 @@ func (db *DB) endSessions(
 	}
 	for _, s := range sessions {
 		if _, err := db.exec(ctx, tx, endSessionSQL, at, reason, s.ID); err != nil {
-			return 0, err
+			return nil, err
 		}
 		event := audit.Event{Kind: kind, UserID: s.UserID, SessionID: s.ID, Reason: string(reason), At: now}
 		if err := db.record(ctx, tx, event); err != nil {
-			return 0, err
+			return nil, err
 		}
-		tx.sessionEnded(s.UserID, s.ID)
 	}
-	return len(sessions), nil
+	return sessions, nil
 }

@@ -76,11 +76,13 @@ UPDATE grants
        failures = 0, failure_kind = '', failure_reason = '', failure_message = '', failure_status = 0,
        retry_at = NULL`
 
-const replaceAccessTokenSQL = updateGrantSQL + `
+const replaceAccessTokenSQL = updateGrantSQL + `,
+       refresh_expires_at = COALESCE(?, refresh_expires_at), sweep_at = COALESCE({later}, sweep_at)
  WHERE id = ?`
 
 const replaceTokensSQL = updateGrantSQL + `,
-       version = version + 1, lease_owner = NULL, lease_expires_at = NULL
+       refresh_expires_at = ?, sweep_at = {later},
+       version = version + 1, lease_owner = NULL, lease_expires_at = NULL, lapses = 0, lapsed_at = NULL
  WHERE id = ?`
 
 // replaceGrant stores the tokens as the user's grant, and returns its ID and
@@ -107,8 +109,9 @@ func (db *DB) replaceGrant(
 	if kept {
 		update = replaceAccessTokenSQL
 	}
+	end, due := schedule(t, now)
 	_, err = db.exec(ctx, tx, update, grant.Active, access, refresh, joinScopes(t.Scopes),
-		now, now, stamp(t.AccessExpiresAt), old.ID)
+		now, now, stamp(t.AccessExpiresAt), end, due, old.ID)
 	if kept || old.Refresh.IsZero() || err != nil {
 		return old.ID, secret.Text{}, err
 	}
@@ -118,9 +121,9 @@ func (db *DB) replaceGrant(
 
 const insertGrantSQL = `
 INSERT INTO grants (id, user_id, status, status_reason, version, scopes, access_token, refresh_token,
-                    rotation, authorized_at, obtained_at, access_expires_at,
+                    rotation, authorized_at, obtained_at, access_expires_at, refresh_expires_at, sweep_at,
                     failures, failure_kind, failure_reason, failure_message, failure_status)
-VALUES (?, ?, ?, '', 1, ?, ?, ?, ?, ?, ?, ?, 0, '', '', '', 0)`
+VALUES (?, ?, ?, '', 1, ?, ?, ?, ?, ?, ?, ?, ?, {later}, 0, '', '', '', 0)`
 
 func (db *DB) insertGrant(ctx context.Context, tx *sqlx.Tx, userID string, t grant.Tokens, now time.Time) (string, error) {
 	id := rand.Text()
@@ -128,7 +131,8 @@ func (db *DB) insertGrant(ctx context.Context, tx *sqlx.Tx, userID string, t gra
 	if err != nil {
 		return "", err
 	}
+	end, due := schedule(t, now)
 	_, err = db.exec(ctx, tx, insertGrantSQL, id, userID, grant.Active, joinScopes(t.Scopes).String, access, refresh,
-		grant.RotationUnknown, now, now, stamp(t.AccessExpiresAt))
+		grant.RotationUnknown, now, now, stamp(t.AccessExpiresAt), end, due)
 	return id, err
 }

@@ -23,6 +23,7 @@ import (
 var (
 	_ grant.Store   = (*DB)(nil)
 	_ grant.Leases  = (*DB)(nil)
+	_ grant.Claims  = (*DB)(nil)
 	_ session.Store = (*DB)(nil)
 	_ session.Ender = (*DB)(nil)
 	_ login.Store   = (*DB)(nil)

@@ -1,5 +1,5 @@
 // Package storetest owns the specification that every store must pass: what the
-// comments of grant.Store, grant.Leases, session.Store, session.Ender,
+// comments of grant.Store, grant.Leases, grant.Claims, session.Store, session.Ender,
 // login.Store, audit.Log and audit.Reader promise, as tests.
 //
 // It leaves opening a database, and what goes wrong with one, to the store's

@@ -28,7 +28,7 @@ func Calls(t *testing.T, s Stores) []Call {
 	t.Helper()
 	f := &fixture{t: t, Stores: s, now: time.Now().UTC().Truncate(time.Microsecond)}
 	token := secret.Random()
-	created, g := f.signIn(func(s *login.SignIn) { s.SessionToken = token })
+	created, g := f.signIn(f.ending(due), func(s *login.SignIn) { s.SessionToken = token })
 	_, publishing := f.signInSubject("bob")
 	f.must(f.Acquire(f.t.Context(), publishing, "owner", time.Hour))
 	_, failing := f.signInSubject("bob", func(s *login.SignIn) { s.Issuer = "https://other.example" })
@@ -46,6 +46,11 @@ func Calls(t *testing.T, s Stores) []Call {
 			return r.Touch(ctx, created.ID, f.now, created.ExpiresAt)
 		}},
 		{"Acquire", true, func(ctx context.Context) error { return r.Acquire(ctx, g, "owner", time.Minute) }},
+		{"Claim", true, func(ctx context.Context) error {
+			_, err := claimAt(ctx, r, f.now.Add(-time.Minute), time.Hour)
+			return err
+		}},
+		{"Settle", true, func(ctx context.Context) error { return r.Settle(ctx, g.ID, g.Version) }},
 		{"Publish", true, func(ctx context.Context) error {
 			_, err := r.Publish(ctx, publishing, "owner", f.tokens(), f.now)
 			return err

@@ -90,7 +90,7 @@ func leaseTests() map[string]func(*fixture) {
 			f.lost(f.Acquire(f.t.Context(), g, "third", time.Minute))
 		},
 	}
-	for _, more := range []map[string]func(*fixture){publishTests(), rotationTests(), failTests(), fencedTests()} {
+	for _, more := range []map[string]func(*fixture){publishTests(), rotationTests(), failTests(), fencedTests(), lapseTests()} {
 		for name, test := range more {
 			tests[name] = test
 		}
@@ -272,6 +272,7 @@ func fencedTests() map[string]func(*fixture) {
 			f.lost(write(g))
 			after, afterErr := f.Grant(f.t.Context(), g.UserID)
 			before.LeaseLeft, after.LeaseLeft = 0, 0 // time goes on
+			before.LapsedFor, after.LapsedFor = 0, 0
 			f.same("grant", after, before)
 			f.same("grant is there", afterErr == nil, beforeErr == nil)
 			f.same("number of events", len(f.Events(f.t)), logged)

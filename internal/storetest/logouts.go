@@ -135,19 +135,6 @@ func logoutTests() map[string]func(*fixture) {
 			f.must(err)
 			f.same("grant", f.grantOf(s.UserID), before)
 		},
-		"logouts that are refused anyhow are forgotten in time": func(f *fixture) {
-			l := f.logout("alice", "")
-			_, err := f.EndByProvider(f.t.Context(), l, f.now)
-			f.must(err)
-			_, err = f.EndByProvider(f.t.Context(), f.logout("alice", ""), l.ExpiresAt.Add(5*time.Minute))
-			f.must(err)
-			_, err = f.EndByProvider(f.t.Context(), l, l.ExpiresAt.Add(5*time.Minute))
-			f.replayed(err) // the clocks of replicas differ
-			_, err = f.EndByProvider(f.t.Context(), f.logout("alice", ""), l.ExpiresAt.Add(time.Hour))
-			f.must(err)
-			_, err = f.EndByProvider(f.t.Context(), l, f.now)
-			f.must(err)
-		},
 		"long IDs of the provider's are told apart": func(f *fixture) {
 			long := strings.Repeat("x", 200)
 			one, _ := f.signIn(func(s *login.SignIn) { s.ProviderSessionID = long + "1" })

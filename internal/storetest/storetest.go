@@ -18,6 +18,7 @@ import (
 type Store interface {
 	grant.Store
 	grant.Leases
+	grant.Claims
 	session.Store
 	session.Ender
 	login.Store
@@ -47,6 +48,7 @@ func Run(t *testing.T, open func(t testing.TB) Stores) {
 		"sign-in":    signInTests(),
 		"grants":     grantTests(),
 		"leases":     leaseTests(),
+		"claims":     claimTests(),
 		"sessions":   sessionTests(),
 		"logouts":    logoutTests(),
 		"audit":      auditTests(),

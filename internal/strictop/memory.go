@@ -37,6 +37,7 @@ type refreshToken struct {
 	family *family
 	scopes []string
 	authAt time.Time
+	ends   time.Time // zero: never
 	used   bool
 }
 
@@ -48,6 +49,7 @@ type memory struct {
 	client       client
 	redirectURIs []string
 	accessLife   time.Duration
+	refreshLife  time.Duration
 	keys         []signingKey // the last one signs
 	requests     map[string]*authRequest
 	codes        map[string]*authRequest
@@ -61,6 +63,7 @@ func newMemory(opts Options) *memory {
 		client:       client{id: opts.ClientID, secret: opts.ClientSecret, opaque: opts.Opaque},
 		redirectURIs: opts.RedirectURIs,
 		accessLife:   opts.AccessLife,
+		refreshLife:  opts.RefreshLife,
 		keys:         []signingKey{newSigningKey()},
 		requests:     map[string]*authRequest{},
 		codes:        map[string]*authRequest{},
@@ -173,6 +176,9 @@ func (m *memory) CreateAccessAndRefreshTokens(_ context.Context, r op.TokenReque
 	id, expires := m.newAccess(f, r.GetScopes())
 	refresh := rand.Text() + rand.Text()
 	m.refreshes[refresh] = &refreshToken{family: f, scopes: scopes, authAt: authAt}
+	if m.refreshLife > 0 {
+		m.refreshes[refresh].ends = time.Now().Add(m.refreshLife)
+	}
 	return id, refresh, expires, nil
 }
 
@@ -210,10 +216,23 @@ func (m *memory) usable(token string) (*refreshToken, error) {
 		t.family.dead = true
 		m.reuses++
 		return nil, oidc.ErrInvalidGrant().WithDescription("refresh token used before")
+	case !t.ends.IsZero() && !time.Now().Before(t.ends):
+		return nil, oidc.ErrInvalidGrant().WithDescription("refresh token expired")
 	case t.family.dead:
 		return nil, oidc.ErrInvalidGrant().WithDescription("refresh token revoked")
 	}
 	return t, nil
+}
+
+// refreshLeft returns how long the refresh token lives, and whether it ends.
+func (m *memory) refreshLeft(token string) (time.Duration, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t, ok := m.refreshes[token]
+	if !ok || t.ends.IsZero() {
+		return 0, false
+	}
+	return time.Until(t.ends).Round(time.Second), true
 }
 
 // TokenRequestByRefreshToken implements op.Storage.

@@ -25,6 +25,7 @@ type Options struct {
 	ClientSecret string        // "a secret: +/% of the client"
 	RedirectURIs []string      // none; more by AllowRedirect
 	AccessLife   time.Duration // 5 minutes
+	RefreshLife  time.Duration // without end; else refresh tokens end, and answers say when
 	Opaque       bool          // access tokens that are no JWT
 	User         string        // who is signed in without being asked: "alice"; "nobody" asks
 }
@@ -99,6 +100,12 @@ func (p *Provider) AllowRedirect(uri string) {
 // SetAccessLife sets how long access tokens live that are issued from now on.
 func (p *Provider) SetAccessLife(d time.Duration) {
 	p.memory.update(func(m *memory) { m.accessLife = d })
+}
+
+// SetRefreshLife sets how long refresh tokens live that are issued from now on; 0
+// is without end.
+func (p *Provider) SetRefreshLife(d time.Duration) {
+	p.memory.update(func(m *memory) { m.refreshLife = d })
 }
 
 // SetUser chooses who is signed in without being asked; "nobody" shows a page.
@@ -252,7 +259,19 @@ func (p *Provider) confidential(w http.ResponseWriter, r *http.Request) {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(answer.Code)
-	_, _ = w.Write(answer.Body.Bytes())
+	_, _ = w.Write(p.withRefreshEnd(answer.Body.Bytes(), tokens.Refresh))
+}
+
+// withRefreshEnd adds to an answer when its refresh token ends, in Keycloak's way.
+func (p *Provider) withRefreshEnd(answer []byte, refresh string) []byte {
+	life, ends := p.memory.refreshLeft(refresh)
+	var members map[string]any
+	if !ends || json.Unmarshal(answer, &members) != nil {
+		return answer
+	}
+	members["refresh_expires_in"] = int(life.Seconds())
+	answer, _ = json.Marshal(members) // as it came: never fails
+	return answer
 }
 
 func (p *Provider) remember(secrets ...string) {
