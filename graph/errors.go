@@ -96,7 +96,7 @@ func engineError(shown, found *gqlerror.Error, code string) *gqlerror.Error {
 	shown.Message = found.Message
 	if code == "COMPLEXITY_LIMIT_EXCEEDED" {
 		code = codeTooComplex
-		shown.Message += ": ask for fewer items with `first`, which is 50 where it is not given"
+		shown.Message += ": ask for fewer items with `first`"
 	}
 	shown.Extensions = maps.Clone(found.Extensions)
 	shown.Extensions["code"] = code
@@ -124,7 +124,7 @@ func (p presenter) code(ctx context.Context, err error) *codedError {
 	case errors.Is(err, model.ErrNotURL):
 		return &codedError{code: codeBadUserInput, message: "A URL must be absolute, or a path of the gateway's."}
 	case errors.Is(err, grant.ErrReauthenticationRequired), errors.Is(err, grant.ErrNotFound):
-		return p.reauthenticate()
+		return p.reauthenticate(err)
 	case errors.As(err, &galaxy):
 		return galaxyError(galaxy)
 	case errors.As(err, &failed):
@@ -138,8 +138,12 @@ func (p presenter) code(ctx context.Context, err error) *codedError {
 	}
 }
 
-func (p presenter) reauthenticate() *codedError {
-	return &codedError{codeReauthentication, "The user must sign in again.", map[string]any{"loginUrl": loginURL(p.publicURL)}}
+func (p presenter) reauthenticate(err error) *codedError {
+	extensions := map[string]any{"loginUrl": loginURL(p.publicURL)}
+	if f := (*grant.Failure)(nil); errors.As(err, &f) {
+		extensions["reason"] = f.Reason
+	}
+	return &codedError{codeReauthentication, "The user must sign in again.", extensions}
 }
 
 func galaxyError(e *upstream.Error) *codedError {
@@ -160,7 +164,7 @@ func galaxyError(e *upstream.Error) *codedError {
 func (p presenter) passportError(f *grant.Failure) *codedError {
 	switch {
 	case f.Kind == grant.SignInAgain:
-		return p.reauthenticate()
+		return p.reauthenticate(f)
 	case f.Status == http.StatusTooManyRequests:
 		return away(codeUpstreamRateLimited, "Passport allows no more requests now.", servicePassport, f.RetryAfter, f.Message)
 	default:

@@ -181,6 +181,7 @@ func TestBadDocuments(t *testing.T) {
 		{"too deep in fragments", "{ viewer { ...a } } fragment a on User { sessions(first: 1) { nodes { user { sessions(first: 1) { nodes { id } } } } } }", "QUERY_TOO_COMPLEX"},
 		{"too much in a list", "{ viewer { sessions(first: 100) { nodes { id kind createdAt userAgent ipAddress } } } }", "QUERY_TOO_COMPLEX"},
 		{"too many fields in fragments of fragments", bomb, "QUERY_TOO_COMPLEX"},
+		{"too much in an activity", "{ viewer { authorization { activity(first: 100) { nodes { id kind at reason userAgent } } } } }", "QUERY_TOO_COMPLEX"},
 		{"a number out of range", "{ viewer { sessions(first: 99999999999999999999) { totalCount } } }", "GRAPHQL_VALIDATION_FAILED"},
 	}
 	for _, test := range tests {

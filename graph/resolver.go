@@ -52,6 +52,7 @@ type Resolver struct {
 	Revoker  Revoker
 	Manager  SessionManager
 	Audit    audit.Log
+	Events   audit.Reader
 	// PublicURL is the address of the gateway that browsers use.
 	PublicURL *url.URL
 	// Returns are the addresses beside it that sign-in may return to.

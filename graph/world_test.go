@@ -91,7 +91,7 @@ func newWorld(t *testing.T, change ...func(*world, *graph.Config)) *world {
 	})
 	w.resolver = &graph.Resolver{
 		Upstream: &upstream.Client{Tokens: source, UserInfo: provider, Galaxy: galaxy},
-		Grants:   source, Revoker: source, Manager: w.manager, Audit: w.audit,
+		Grants:   source, Revoker: source, Manager: w.manager, Audit: w.audit, Events: w.db,
 		PublicURL: &url.URL{Scheme: "https", Host: "gate.example"},
 		Now:       func() time.Time { return w.now() }, Logger: logger,
 	}

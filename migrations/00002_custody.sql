@@ -37,6 +37,10 @@ CREATE TABLE revocations (
 CREATE INDEX revocations_due_at ON revocations (kind, due_at);
 CREATE INDEX revocations_user_id ON revocations (user_id);
 
+-- A user's events are read in the order of their IDs.
+DROP INDEX audit_events_user_id;
+CREATE INDEX audit_events_user_id ON audit_events (user_id, id);
+
 -- Logout tokens that have been used, until they have expired by themselves.
 CREATE TABLE logout_tokens (
     id         {{.Bytes}} NOT NULL PRIMARY KEY,

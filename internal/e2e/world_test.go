@@ -49,7 +49,8 @@ type provider struct {
 	// present presents a refresh token at the provider, as whoever has the client's
 	// secret could, and returns the answer's status.
 	present func(t *testing.T, refresh string) int
-	rollup  *devrollup.Server // nil where it is another's
+	rollup  *devrollup.Server  // nil where it is another's
+	strict  *strictop.Provider // nil where it is Rollup's
 	galaxy  *devrollup.Controls
 }
 
@@ -181,6 +182,7 @@ func strictOf(t *testing.T, redirect string, options strictop.Options) *provider
 		reuses:         op.Reuses,
 		front:          before,
 		issued:         op.Issued,
+		strict:         op,
 		galaxy:         galaxy.Controls,
 		setAway:        op.SetAway,
 		present: func(t *testing.T, refresh string) int {

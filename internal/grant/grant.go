@@ -13,7 +13,8 @@ var (
 	// ErrNotFound means that the user has no stored grant.
 	ErrNotFound = errors.New("grant not found")
 	// ErrReauthenticationRequired means that the grant can no longer be
-	// refreshed: only the user can mend it, by signing in again.
+	// refreshed: only the user can mend it, by signing in again. A *Failure of
+	// kind SignInAgain beside it says why.
 	ErrReauthenticationRequired = errors.New("reauthentication required")
 	// ErrSignedOut means that nothing may be done with the user's tokens, because
 	// the session that it would be done for, or the user's last one, has ended.
@@ -28,6 +29,11 @@ var (
 	// than the one asked about.
 	ErrSubjectMismatch = errors.New("answer is about another subject")
 )
+
+// ReasonSubject is the reason of a Failure where the provider answers for another
+// person than the grant's, for example because it has merged two identities.
+// Nothing is done any more with a grant that needs its user for that reason.
+const ReasonSubject = "subject_mismatch"
 
 // Status says whether a grant can still be used.
 type Status string
@@ -97,6 +103,7 @@ type Tokens struct {
 	Refresh          secret.Text // zero: none came, the old one stays in use
 	RefreshExpiresAt time.Time   // zero: unknown for a new refresh token, as before for the old one
 	Scopes           []string    // nil: the answer was silent, they are as before
+	Subject          string      // whom an ID token beside refreshed ones names; empty: none came
 }
 
 // Token is an access token, ready for use.

@@ -61,7 +61,7 @@ func SweepAfter(life time.Duration) time.Duration {
 // refreshes those whose refresh token is near its known end. Any number of
 // replicas may run one. Its fields are set before first use.
 type Keeper struct {
-	Due DueGrants
+	Due    DueGrants
 	Source *Source
 	// Interval is how often, about, it looks for grants that are due.
 	Interval time.Duration

@@ -163,7 +163,28 @@ func (s *Source) exchange(ctx context.Context, g Grant) (Tokens, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, presentLimit)
 	defer cancel()
-	return s.Refresher.Refresh(ctx, g.Refresh)
+	tokens, err := s.Refresher.Refresh(ctx, g.Refresh)
+	if err == nil && s.changedHands(g, tokens) {
+		// Never stored as a grant's: there is nobody here whose tokens they are.
+		s.enqueue(ctx, PendingRevocation{Kind: RevokeTokens, Tokens: tokens})
+		return Tokens{}, &Failure{Kind: SignInAgain, Reason: ReasonSubject, Err: ErrSubjectMismatch}
+	}
+	return tokens, err
+}
+
+// changedHands reports whether the provider answered a refresh of g with another
+// person's tokens. The ID token names the subject (OpenID Connect Core 1.0,
+// section 12.2). The access token may call them otherwise (RFC 9068, section 6),
+// but always the same.
+func (s *Source) changedHands(g Grant, t Tokens) bool {
+	if t.Subject != "" && t.Subject != g.Subject {
+		return true
+	}
+	if s.Names == nil {
+		return false
+	}
+	before, after := s.Names(g.Access), s.Names(t.Access)
+	return before != "" && after != "" && before != after
 }
 
 // presentable reports whether the refresh token may be presented although others
@@ -231,9 +252,13 @@ func (s *Source) discard(ctx context.Context, g Grant, t Tokens) {
 	if !replaced && !errors.Is(err, ErrNotFound) {
 		return
 	}
-	p := PendingRevocation{Kind: RevokeTokens, UserID: g.UserID, GrantID: g.ID, Tokens: t}
+	s.enqueue(ctx, PendingRevocation{Kind: RevokeTokens, UserID: g.UserID, GrantID: g.ID, Tokens: t})
+}
+
+// enqueue has tokens revoked that are nobody's any more.
+func (s *Source) enqueue(ctx context.Context, p PendingRevocation) {
 	if err := persist(ctx, func() error { return s.Revocations.Outbox.EnqueueRevocation(ctx, p) }); err != nil {
-		s.Logger.WarnContext(ctx, "discarded tokens not to be revoked", "grant_id", g.ID, "error", err)
+		s.Logger.WarnContext(ctx, "discarded tokens not to be revoked", "grant_id", p.GrantID, "error", err)
 	}
 }
 

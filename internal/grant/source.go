@@ -38,6 +38,9 @@ type Source struct {
 	Confirm func(ctx context.Context) error
 	// Revocations takes back what must not stay valid at the provider.
 	Revocations *Revocations
+	// Names returns whom an access token itself names, by whatever name; empty
+	// where it does not say. It may be nil.
+	Names func(access secret.Text) string
 
 	// Early is how long before its end an access token is refreshed while it is
 	// still served; never more than a fifth of the token's life.
@@ -180,6 +183,9 @@ func (s *Source) usable(ctx context.Context, userID string) (Grant, error) {
 	if err != nil {
 		return Grant{}, fmt.Errorf("read grant: %w", err)
 	}
+	if g.Status != Active && g.StatusReason == ReasonSubject {
+		return Grant{}, reauthenticate(g.StatusReason) // also the access token may be another person's
+	}
 	now := s.Now()
 	if !now.Before(g.AccessExpiresAt) {
 		return s.newer(ctx, g)
@@ -250,5 +256,5 @@ func (g Grant) edition() string {
 func (g Grant) idle() bool { return g.LeaseLeft <= 0 && g.RetryIn <= 0 }
 
 func reauthenticate(reason string) error {
-	return fmt.Errorf("%w: %s", ErrReauthenticationRequired, reason)
+	return fmt.Errorf("%w: %w", ErrReauthenticationRequired, &Failure{Kind: SignInAgain, Reason: reason})
 }

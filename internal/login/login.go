@@ -29,10 +29,11 @@ type Provider interface {
 	AuthCodeURL(ctx context.Context, a passport.Authorization) (string, error)
 	Exchange(ctx context.Context, code, verifier, nonce secret.Text) (passport.Identity, grant.Tokens, error)
 	UserInfo(ctx context.Context, access secret.Text, subject string, claims any) error
+	VerifyLogout(ctx context.Context, token secret.Text) (passport.Logout, error)
 }
 
-// Handler signs browsers in and out. Its fields are set before first use and
-// not changed after.
+// Handler signs browsers in and out, and out where the provider says so. Its
+// fields are set before first use and not changed after.
 type Handler struct {
 	Provider  Provider
 	Store     Store
@@ -50,9 +51,10 @@ type Handler struct {
 // Routes returns the handler's paths, as patterns of http.ServeMux.
 func (h *Handler) Routes() map[string]http.Handler {
 	return map[string]http.Handler{
-		"GET /auth/login":    getOnly(h.login),
-		"GET /auth/callback": getOnly(h.callback),
-		"POST /auth/logout":  http.HandlerFunc(h.logout),
+		"GET /auth/login":           getOnly(h.login),
+		"GET /auth/callback":        getOnly(h.callback),
+		"POST /auth/logout":         http.HandlerFunc(h.logout),
+		"POST " + BackChannelLogout: http.HandlerFunc(h.backChannelLogout),
 	}
 }
 

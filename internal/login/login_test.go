@@ -28,6 +28,9 @@ type provider struct {
 	other   bool   // userinfo is about another person
 	iss     string // what the callback is called with beside the code
 	asked   []string
+
+	logout    passport.Logout // what the next logout token says
+	logoutErr error
 }
 
 func (p *provider) AuthCodeURL(_ context.Context, a passport.Authorization) (string, error) {
@@ -45,6 +48,10 @@ func (p *provider) UserInfo(context.Context, secret.Text, string, any) error {
 		return grant.ErrSubjectMismatch
 	}
 	return nil
+}
+
+func (p *provider) VerifyLogout(context.Context, secret.Text) (passport.Logout, error) {
+	return p.logout, p.logoutErr
 }
 
 // readOnly is a store that can no longer be written.

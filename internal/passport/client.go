@@ -91,7 +91,8 @@ func (c *Client) Run(ctx context.Context) error {
 		if err == nil {
 			c.settle(p, nil)
 			c.cfg.Logger.InfoContext(ctx, "provider discovered", "issuer", c.cfg.Issuer,
-				"client_auth", p.authMethod, "algorithms", p.algorithms, "revocation", p.revocationURL != "")
+				"client_auth", p.authMethod, "algorithms", p.algorithms, "revocation", p.revocationURL != "",
+				"backchannel_logout", p.logoutTokens)
 			return nil
 		}
 		if ctx.Err() != nil {

@@ -90,8 +90,8 @@ func TestUserInfoRefused(t *testing.T) {
 		reason string
 		retry  time.Duration
 	}{
-		{name: "another subject", answer: body(200, asJSON, `{"sub":"urn:rollupid:identity/0xb0b","name":"Bob"}`), kind: grant.SignInAgain, reason: "userinfo_subject"},
-		{name: "no subject", answer: body(200, asJSON, `{"name":"Bob"}`), kind: grant.SignInAgain, reason: "userinfo_subject"},
+		{name: "another subject", answer: body(200, asJSON, `{"sub":"urn:rollupid:identity/0xb0b","name":"Bob"}`), kind: grant.SignInAgain, reason: "subject_mismatch"},
+		{name: "no subject", answer: body(200, asJSON, `{"name":"Bob"}`), kind: grant.Later, reason: "userinfo_subject"},
 		{name: "a withdrawn consent at Rollup", answer: body(401, asJSON, `{"code":"UNAUTHORIZED","message":"Authorized data error. Re-authorization by user required"}`), kind: grant.SignInAgain, reason: "consent_withdrawn"},
 		{name: "a withdrawn consent as plain text", answer: body(401, "text/plain", `Authorized data error. Re-authorization by user required`), kind: grant.SignInAgain, reason: "consent_withdrawn"},
 		{name: "limits", answer: body(429, asJSON, `{}`), kind: grant.Later, reason: "rate_limited", retry: 7 * time.Second},

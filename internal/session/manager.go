@@ -121,6 +121,12 @@ func (m *Manager) EndOthers(ctx context.Context, userID, keepID string) (int, er
 	return m.Ender.EndOthers(ctx, userID, keepID, EndedByUser, m.Now())
 }
 
+// EndByProvider carries out the provider's logout and returns how many sessions
+// ended, or ErrReplayed where it was carried out before.
+func (m *Manager) EndByProvider(ctx context.Context, l Logout) (int, error) {
+	return m.Ender.EndByProvider(ctx, l, m.Now())
+}
+
 // expiry is the sooner of the idle and the absolute end.
 func (m *Manager) expiry(created, seen time.Time) time.Time {
 	idle, absolute := seen.Add(m.IdleTimeout), created.Add(m.Lifetime)

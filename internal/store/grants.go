@@ -215,8 +215,12 @@ func (db *DB) giveBack(ctx context.Context, tx sqlx.ExecerContext, g grant.Grant
 	if g.Access.IsZero() && g.Refresh.IsZero() {
 		return grant.PendingRevocation{}, nil
 	}
+	kind := grant.RevokeConsent
+	if g.StatusReason == grant.ReasonSubject {
+		kind = grant.RevokeTokens // the consent behind them may be another's
+	}
 	p := grant.PendingRevocation{
-		ID: rand.Text(), Kind: grant.RevokeConsent, UserID: g.UserID, GrantID: g.ID, Attempts: 1,
+		ID: rand.Text(), Kind: kind, UserID: g.UserID, GrantID: g.ID, Attempts: 1,
 		Tokens: grant.Tokens{Access: g.Access, AccessExpiresAt: g.AccessExpiresAt, Refresh: g.Refresh},
 	}
 	return p, db.insertRevocation(ctx, tx, p, grant.RevocationLease)

@@ -162,6 +162,16 @@ SELECT id, user_id FROM sessions
 
 	otherLiveSessionsSQL = liveSessionsSQL + `
    AND user_id = ? AND id <> ? ORDER BY id {for update}`
+
+	liveSessionsOfSubjectSQL = liveSessionsSQL + `
+   AND user_id IN (SELECT id FROM users WHERE issuer = ? AND subject = ?) ORDER BY id {for update}`
+
+	liveSessionsAtProviderSQL = liveSessionsSQL + `
+   AND provider_session_id = ? AND user_id IN (SELECT id FROM users WHERE issuer = ?) ORDER BY id {for update}`
+
+	liveSessionsOfSubjectAtProviderSQL = liveSessionsSQL + `
+   AND provider_session_id = ? AND user_id IN (SELECT id FROM users WHERE issuer = ? AND subject = ?)
+ ORDER BY id {for update}`
 )
 
 const endSessionSQL = `

@@ -31,6 +31,11 @@ func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (sessio
 	created.UserAgent, created.IPAddress = clip(created.UserAgent, maxUserAgent), clip(created.IPAddress, maxAddress)
 	created.CreatedAt, created.LastSeenAt = stamp(created.CreatedAt), stamp(created.LastSeenAt)
 	created.ExpiresAt = stamp(created.ExpiresAt)
+	// The session that the browser had before, perhaps another user's, ends with
+	// this; but it is not what signs the user in.
+	nobody := audit.ActorFrom(ctx)
+	nobody.SessionID = ""
+	anew := audit.WithActor(ctx, nobody)
 	var user struct {
 		ID        string    `db:"id"`
 		CreatedAt time.Time `db:"created_at"`
@@ -41,23 +46,23 @@ func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (sessio
 			return err
 		}
 		created.UserID, created.UserSince = user.ID, user.CreatedAt.UTC()
-		grantID, err := db.replaceGrant(ctx, tx.Tx, user.ID, s.Tokens, now)
+		grantID, err := db.replaceGrant(anew, tx.Tx, user.ID, s.Tokens, now)
 		if err != nil {
 			return err
 		}
 		// After the grant was locked: what was erased until then is seen.
-		if err := db.spare(ctx, tx.Tx, user.ID, s.Tokens); err != nil {
+		if err := db.spare(anew, tx.Tx, user.ID, s.Tokens); err != nil {
 			return err
 		}
 		tx.grantChanged(grantID, user.ID)
 		if _, err := db.endSessions(ctx, tx, liveSessionSQL, session.Replaced, now, s.EndSessionID); err != nil {
 			return err
 		}
-		if err := db.insertSession(ctx, tx.Tx, created, s.SessionToken.Hash(), clip(s.ProviderSessionID, maxReason)); err != nil {
+		if err := db.insertSession(ctx, tx.Tx, created, s.SessionToken.Hash(), providerSession(s.ProviderSessionID)); err != nil {
 			return err
 		}
 		event := audit.Event{Kind: audit.SignedIn, UserID: user.ID, GrantID: grantID, SessionID: created.ID, At: now}
-		return db.record(ctx, tx, event)
+		return db.record(anew, tx, event)
 	})
 	if err != nil {
 		return session.Session{}, explain(ctx, "sign in", err)

@@ -32,6 +32,7 @@ var (
 	_ login.Store     = (*DB)(nil)
 	_ audit.Log       = (*DB)(nil)
 	_ keyring.Store   = (*DB)(nil)
+	_ audit.Reader    = (*DB)(nil)
 )
 
 // DB is the database. It is safe for concurrent use.

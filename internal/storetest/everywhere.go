@@ -45,6 +45,7 @@ func Calls(t *testing.T, s Stores) []Call {
 		{"Grant", false, func(ctx context.Context) error { _, err := r.Grant(ctx, g.UserID); return err }},
 		{"Session", false, func(ctx context.Context) error { _, err := r.Session(ctx, token.Hash(), f.now); return err }},
 		{"Sessions", false, func(ctx context.Context) error { _, err := r.Sessions(ctx, g.UserID, f.now); return err }},
+		{"UserEvents", false, func(ctx context.Context) error { _, err := r.UserEvents(ctx, g.UserID, "", 10); return err }},
 		{"Touch", true, func(ctx context.Context) error {
 			return r.Touch(ctx, created.ID, f.now, created.ExpiresAt)
 		}},
@@ -95,6 +96,10 @@ func Calls(t *testing.T, s Stores) []Call {
 			_, err := r.EndOthers(ctx, g.UserID, "", session.EndedByUser, f.now)
 			return err
 		}},
+		{"EndByProvider", true, func(ctx context.Context) error {
+			_, err := r.EndByProvider(ctx, f.logout("alice", ""), f.now)
+			return err
+		}},
 		{"Erase", true, func(ctx context.Context) error { _, _, err := r.Erase(ctx, g.UserID); return err }},
 		{"Record", true, func(ctx context.Context) error { return r.Record(ctx, audit.Event{Kind: audit.SignInFailed}) }},
 	}
@@ -107,7 +112,7 @@ func Plain(t *testing.T, call string, err error) {
 	if err == nil {
 		t.Errorf("%s: got no error", call)
 	}
-	for _, decided := range []error{grant.ErrNotFound, grant.ErrLost, session.ErrNotFound, login.ErrNoAttempt} {
+	for _, decided := range []error{grant.ErrNotFound, grant.ErrLost, session.ErrNotFound, session.ErrReplayed, login.ErrNoAttempt} {
 		if errors.Is(err, decided) {
 			t.Errorf("%s: got %v from a store that could not know", call, err)
 		}

@@ -26,6 +26,7 @@ type Store interface {
 	session.Ender
 	login.Store
 	audit.Log
+	audit.Reader
 	// PendingRevocations returns how many revocations are in the outbox.
 	PendingRevocations(ctx context.Context) (int, error)
 }
@@ -55,6 +56,7 @@ func Run(t *testing.T, open func(t testing.TB) Stores) {
 		"claims":     claimTests(),
 		"outbox":     outboxTests(),
 		"sessions":   sessionTests(),
+		"logouts":    logoutTests(),
 		"audit":      auditTests(),
 		"everywhere": everywhereTests(),
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
@@ -148,6 +150,37 @@ func (p *Provider) SetAway(away bool) {
 // published.
 func (p *Provider) RotateKey() {
 	p.memory.update(func(m *memory) { m.keys = append(m.keys, newSigningKey()) })
+}
+
+// LogoutToken returns a new logout token for the client, signed as ID tokens are
+// (OpenID Connect Back-Channel Logout 1.0, section 2.4). The claims, "sub" or
+// "sid" above all, come beside its own or in their place; nil takes one away.
+// The "sid" of a user's ID token is the provider's session.
+func (p *Provider) LogoutToken(t testing.TB, claims map[string]any) string {
+	t.Helper()
+	p.memory.mu.Lock()
+	key := p.memory.keys[len(p.memory.keys)-1]
+	p.memory.mu.Unlock()
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key.key, KeyID: key.id}},
+		(&jose.SignerOptions{}).WithType("logout+jwt"))
+	if err != nil {
+		t.Fatalf("sign logout token: %v", err)
+	}
+	now := time.Now()
+	all := map[string]any{
+		"iss": p.Issuer, "aud": []string{p.ClientID}, "jti": rand.Text(),
+		"iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(),
+		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
+	}
+	maps.Copy(all, claims)
+	maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
+	token, err := jwt.Signed(signer).Claims(all).Serialize()
+	if err != nil {
+		t.Fatalf("sign logout token: %v", err)
+	}
+	p.remember(token)
+	return token
 }
 
 // Calls returns how often the token endpoint was called with that grant_type.
