@@ -13,11 +13,12 @@ import (
 	"galaxygate/internal/session"
 )
 
-// The times that a sign-in's last steps and the revocation of replaced tokens
-// may take.
+// The times that a sign-in's last steps may take, and what goes on behind it: the
+// revocation of replaced tokens, and a record for a store that is away.
 const (
 	callbackLimit = 30 * time.Second
 	revokeLimit   = 10 * time.Second
+	recordLimit   = 10 * time.Second
 )
 
 // callback takes the browser back from the provider (OpenID Connect Core 1.0,
@@ -117,6 +118,27 @@ func (h *Handler) revoke(ctx context.Context, access, refresh secret.Text) {
 	})
 }
 
+// record writes the failure to the audit log. Where the store has just failed,
+// the browser does not wait for it a second time.
+func (h *Handler) record(ctx context.Context, f failure) {
+	event := audit.Event{Kind: audit.SignInFailed, Reason: f.reason, At: h.Now()}
+	write := func() {
+		if err := h.Audit.Record(ctx, event); err != nil {
+			h.Logger.ErrorContext(ctx, "audit event not recorded", "kind", event.Kind, "error", err)
+		}
+	}
+	if f.page != storeAway {
+		write()
+		return
+	}
+	var cancel context.CancelFunc
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
+	h.running.Go(func() {
+		defer cancel()
+		write()
+	})
+}
+
 // fail ends a sign-in that did not succeed: it is logged and recorded, and the
 // browser goes back to where it came from with an error (RFC 6749, section
 // 4.1.2.1), or else gets a page with a way on.
@@ -130,10 +152,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, returnTo string, 
 	default:
 		h.Logger.InfoContext(r.Context(), "sign-in failed", "reason", f.reason)
 	}
-	event := audit.Event{Kind: audit.SignInFailed, Reason: f.reason, At: h.Now()}
-	if err := h.Audit.Record(r.Context(), event); err != nil {
-		h.Logger.ErrorContext(r.Context(), "audit event not recorded", "kind", event.Kind, "error", err)
-	}
+	h.record(r.Context(), f)
 	target, err := url.Parse(returnTo)
 	if returnTo == "" || err != nil {
 		h.page(w, r, f.page)

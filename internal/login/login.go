@@ -47,7 +47,7 @@ type Handler struct {
 	Now       func() time.Time
 	Logger    *slog.Logger
 
-	running background.Group // revocations of replaced tokens
+	running background.Group // revocations of replaced tokens, records for a store that is away
 }
 
 // Routes returns the handler's paths, as patterns of http.ServeMux.

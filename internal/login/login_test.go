@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/login"
 	"galaxygate/internal/passport"
@@ -134,6 +135,47 @@ func TestASignInThatCannotBeStoredRevokesNothing(t *testing.T) {
 	}
 	if len(d.provider.revoked) != 0 {
 		t.Errorf("revoked %q, which the stored grant holds", d.provider.revoked)
+	}
+}
+
+// hungLog is an audit log whose store answers nothing until it is released.
+type hungLog struct{ released, recorded chan struct{} }
+
+func (l hungLog) Record(context.Context, audit.Event) error {
+	<-l.released
+	close(l.recorded)
+	return nil
+}
+
+func TestABrowserDoesNotWaitTwiceForAStoreThatIsAway(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	at, err := d.send(http.MethodGet, "/auth/login").Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := hungLog{make(chan struct{}), make(chan struct{})}
+	d.Store, d.Audit = readOnly{d.Store}, log
+	answered := make(chan int, 1)
+	go func() {
+		answered <- d.send(http.MethodGet, "/auth/callback?code=c&state="+at.Query().Get("state")).StatusCode
+	}()
+	select {
+	case status := <-answered:
+		if status != http.StatusServiceUnavailable {
+			t.Errorf("got status %d", status)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the browser waits for the audit log")
+	}
+	close(log.released)
+	if err := d.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-log.recorded:
+	default:
+		t.Error("the failure was not recorded")
 	}
 }
 
