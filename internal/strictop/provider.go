@@ -25,6 +25,9 @@ type Options struct {
 	AccessLife   time.Duration // 5 minutes
 	Opaque       bool          // access tokens that are no JWT
 	User         string        // who is signed in without being asked: "alice"; "nobody" asks
+	// Front returns the address that clients use for the provider, which listens
+	// at the given one: that of a proxy before it. Nil: there is none.
+	Front func(address string) string
 }
 
 // Provider is a running OpenID Provider. Its users are alice and bob.
@@ -67,7 +70,11 @@ func Start(t testing.TB, opts Options) *Provider {
 		user:         opts.User,
 	}
 	server := httptest.NewUnstartedServer(p)
-	p.Issuer = "http://" + server.Listener.Addr().String()
+	address := server.Listener.Addr().String()
+	if opts.Front != nil {
+		address = opts.Front(address)
+	}
+	p.Issuer = "http://" + address
 
 	config := &op.Config{
 		CodeMethodS256:        true,
