@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"flag"
 	"os"
 	"regexp"
 	"strings"
@@ -89,6 +90,9 @@ func (m *matrix) leavesNothing(t *testing.T) {
 		if i >= len(m.faults) || m.faults[i] != f.name {
 			t.Errorf("docs/fault-matrix.md explains %q, and not %s", m.faults, f.name)
 		}
+	}
+	if strings.Contains(flag.Lookup("test.run").Value.String(), "/") {
+		return // only some were to be tried
 	}
 	for at := range m.outcomes {
 		if !m.tried[at] {

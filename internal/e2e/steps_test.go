@@ -150,24 +150,30 @@ func storingRefresh(t *testing.T, s *stage, b *browser) act {
 	return a
 }
 
-// whileAsked makes the fault of the act begin when the provider, which takes its
-// time to answer, has got what is presented.
+// whileAsked makes the fault of the act begin when the provider has got what is
+// presented, and lets it answer then.
 func (s *stage) whileAsked(a act) act {
 	do := a.do
 	a.do = func(t *testing.T, strike func()) string {
 		t.Helper()
-		s.rollup.Set(func(all *devrollup.Switches) {
-			slow := devrollup.Fault{Times: 1, Delay: devrollup.Duration(700 * time.Millisecond)}
-			all.Faults = map[devrollup.Endpoint]devrollup.Fault{devrollup.Token: slow}
-		})
+		s.holdTokens(true)
 		before := a.presented()
 		seen := make(chan string, 1)
 		go func() { seen <- do(t, func() {}) }()
 		eventually(t, 10*time.Second, func() bool { return a.presented() > before }, func() string { return "the provider is not asked" })
 		strike()
+		s.holdTokens(false)
 		return <-seen
 	}
 	return a
+}
+
+// holdTokens makes the provider keep its answers at the token endpoint, or let
+// them go.
+func (w *world) holdTokens(on bool) {
+	w.rollup.Set(func(s *devrollup.Switches) {
+		s.Faults = map[devrollup.Endpoint]devrollup.Fault{devrollup.Token: {Hang: on}}
+	})
 }
 
 // signInBriefly signs in with an access token that has expired on return.

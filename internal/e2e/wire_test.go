@@ -19,6 +19,10 @@ type fault struct {
 	// anew cuts the open connections first: toxiproxy resets only those that are
 	// made after.
 	anew bool
+	// slow says that answers come all the same; silent, that neither they come nor
+	// an error.
+	slow   bool
+	silent bool
 	// down refuses connections, and cuts those that are open.
 	down bool
 }
@@ -27,26 +31,26 @@ type fault struct {
 // upstream and the way back is downstream.
 func faults() []fault {
 	return []fault{
-		{name: "latency", toxics: []string{
+		{name: "latency", slow: true, toxics: []string{
 			`{"type":"latency","stream":"upstream","attributes":{"latency":25,"jitter":10}}`,
 			`{"type":"latency","stream":"downstream","attributes":{"latency":25,"jitter":10}}`,
 		}},
-		{name: "bandwidth", toxics: []string{
+		{name: "bandwidth", slow: true, toxics: []string{
 			`{"type":"bandwidth","stream":"upstream","attributes":{"rate":20}}`,
 			`{"type":"bandwidth","stream":"downstream","attributes":{"rate":20}}`,
 		}},
-		{name: "slow close", toxics: []string{
+		{name: "slow close", slow: true, toxics: []string{
 			`{"type":"slow_close","stream":"upstream","attributes":{"delay":2000}}`,
 			`{"type":"slow_close","stream":"downstream","attributes":{"delay":2000}}`,
 		}},
 		{name: "reset", anew: true, toxics: []string{
 			`{"type":"reset_peer","stream":"downstream","attributes":{"timeout":0}}`,
 		}},
-		{name: "hang", toxics: []string{
+		{name: "hang", silent: true, toxics: []string{
 			`{"type":"timeout","stream":"upstream","attributes":{"timeout":0}}`,
 			`{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`,
 		}},
-		{name: "half-open", toxics: []string{
+		{name: "half-open", silent: true, toxics: []string{
 			`{"type":"timeout","stream":"downstream","attributes":{"timeout":0}}`,
 		}},
 		{name: "refused", down: true},
