@@ -2,7 +2,9 @@ package e2e_test
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
@@ -24,6 +26,13 @@ const (
 	galaxyKey    = "e2e-galaxy-key-canary"
 )
 
+// What a world is made of beside the gateway.
+const (
+	theProvider = "provider"
+	theDatabase = "Postgres"
+	theGalaxy   = "Galaxy"
+)
+
 // provider is a provider with a Galaxy beside it, and Alice in front of it.
 type provider struct {
 	settings map[string]string // what the gateway is configured with
@@ -39,6 +48,8 @@ type provider struct {
 	setRefreshLife func(time.Duration)
 	// refreshes is how often a refresh token was presented.
 	refreshes func() int
+	// exchanges is how often a code was.
+	exchanges func() int
 	// reuses is how often one was that had been used up.
 	reuses func() int
 	front  *front // sees the calls first
@@ -54,11 +65,41 @@ type provider struct {
 	galaxy  *devrollup.Controls
 }
 
+// placing says at which address the gateway reaches the part of that name that
+// listens at the given one: there, or at a proxy before it.
+type placing func(name, address string) string
+
+func direct(_, address string) string { return address }
+
+// outsider is a browser that reaches that address alone, past any proxy, and
+// follows no redirect.
+func outsider(t *testing.T, address string) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+	return &http.Client{
+		Jar:           jar,
+		Transport:     &http.Transport{DialContext: dial, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
 // rollup is Passport and Galaxy as Rollup has them.
 func rollup(t *testing.T, redirect string) *provider {
 	t.Helper()
+	return rollupBehind(t, redirect, direct)
+}
+
+func rollupBehind(t *testing.T, redirect string, at placing) *provider {
+	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
-	issuer := "http://" + server.Listener.Addr().String()
+	address := server.Listener.Addr().String()
+	issuer := "http://" + at(theProvider, address)
 	look, err := devrollup.New(devrollup.Config{
 		Issuer: issuer, ClientID: "galaxygate", ClientSecret: secret.New(clientSecret),
 		RedirectURIs: []string{redirect}, APIKey: secret.New(galaxyKey),
@@ -71,11 +112,12 @@ func rollup(t *testing.T, redirect string) *provider {
 	server.Start()
 	t.Cleanup(server.Close)
 
-	visitor := &devrollup.Visitor{Person: "alice"}
+	visitor := &devrollup.Visitor{Person: "alice", Client: outsider(t, address)}
 	return &provider{
 		settings: map[string]string{
 			"ROLLUP_ISSUER": issuer, "ROLLUP_CLIENT_ID": "galaxygate", "ROLLUP_CLIENT_SECRET": clientSecret,
-			"GALAXY_URL": issuer + "/graphql", "GALAXY_API_KEY": galaxyKey, "ROLLUP_REQUIRE_NONCE": "false",
+			"GALAXY_URL": "http://" + at(theGalaxy, address) + "/graphql", "GALAXY_API_KEY": galaxyKey,
+			"ROLLUP_REQUIRE_NONCE": "false",
 		},
 		visit: func(t *testing.T, target string) *url.URL {
 			t.Helper()
@@ -90,6 +132,7 @@ func rollup(t *testing.T, redirect string) *provider {
 			look.Set(func(s *devrollup.Switches) { s.AccessTokenLife = devrollup.Duration(d) })
 		},
 		refreshes: func() int { return look.Counters()["token:refresh_token"] },
+		exchanges: func() int { return look.Counters()["token:authorization_code"] },
 		reuses:    func() int { return 0 }, // a token may be used for ever
 		front:     before,
 		issued:    look.Issued,
@@ -129,11 +172,26 @@ func told(d time.Duration) time.Duration { return d + 500*time.Millisecond }
 // strictOf is a strict provider with these options.
 func strictOf(t *testing.T, redirect string, options strictop.Options) *provider {
 	t.Helper()
+	return strictlyBehind(t, redirect, options, direct)
+}
+
+func strictBehind(t *testing.T, redirect string, at placing) *provider {
+	t.Helper()
+	return strictlyBehind(t, redirect, strictop.Options{AccessLife: time.Hour}, at)
+}
+
+func strictlyBehind(t *testing.T, redirect string, options strictop.Options, at placing) *provider {
+	t.Helper()
 	before := &front{}
+	var client *http.Client
 	options.ClientID, options.ClientSecret, options.RedirectURIs = "galaxygate", clientSecret, []string{redirect}
 	options.Front = func(provider http.Handler) http.Handler {
 		before.provider = provider
 		return before
+	}
+	options.Reached = func(address string) string {
+		client = outsider(t, address)
+		return at(theProvider, address)
 	}
 	op := strictop.Start(t, options)
 	galaxy, err := devrollup.NewGalaxy(devrollup.GalaxyConfig{
@@ -149,12 +207,12 @@ func strictOf(t *testing.T, redirect string, options strictop.Options) *provider
 	server := httptest.NewServer(galaxy.Handler())
 	t.Cleanup(server.Close)
 
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	galaxyURL := "http://" + at(theGalaxy, server.Listener.Addr().String()) + "/graphql"
 	return &provider{
 		settings: map[string]string{
 			"ROLLUP_ISSUER": op.Issuer, "ROLLUP_CLIENT_ID": "galaxygate", "ROLLUP_CLIENT_SECRET": clientSecret,
 			"ROLLUP_SCOPES": "openid profile email connected_accounts offline_access",
-			"GALAXY_URL":    server.URL + "/graphql", "GALAXY_API_KEY": galaxyKey,
+			"GALAXY_URL":    galaxyURL, "GALAXY_API_KEY": galaxyKey,
 		},
 		visit: func(t *testing.T, target string) *url.URL {
 			t.Helper()
@@ -179,6 +237,7 @@ func strictOf(t *testing.T, redirect string, options strictop.Options) *provider
 		setLife:        func(d time.Duration) { op.SetAccessLife(told(d)) },
 		setRefreshLife: op.SetRefreshLife,
 		refreshes:      func() int { return op.Calls("refresh_token") },
+		exchanges:      func() int { return op.Calls("authorization_code") },
 		reuses:         op.Reuses,
 		front:          before,
 		issued:         op.Issued,

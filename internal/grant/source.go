@@ -82,7 +82,8 @@ func NewCache(o cache.Options[Grant]) *Cache {
 // Token returns an access token of the user's that is valid now, after a
 // refresh where the stored one has expired. It returns ErrNotFound,
 // ErrReauthenticationRequired, the provider's *Failure, or the store's error.
-// When ctx ends, the caller leaves and the refresh goes on.
+// When ctx ends, the caller leaves and the refresh goes on; a deadline that has
+// passed is a *Failure of kind Later.
 func (s *Source) Token(ctx context.Context, userID string) (Token, error) {
 	g, err := s.usable(ctx, userID)
 	return g.token(), err
@@ -206,7 +207,7 @@ func (s *Source) newer(ctx context.Context, stale Grant) (Grant, error) {
 	for {
 		select {
 		case <-ctx.Done():
-			return Grant{}, fmt.Errorf("wait for refresh: %w", ctx.Err())
+			return Grant{}, unrefreshed(ctx.Err())
 		case landed := <-s.fly(ctx, stale):
 			// The flight may have begun for an older edition than ours.
 			if landed.err != nil || landed.grant.edition() != stale.edition() {
@@ -214,6 +215,16 @@ func (s *Source) newer(ctx context.Context, stale Grant) (Grant, error) {
 			}
 		}
 	}
+}
+
+// unrefreshed is the error of a caller who waits for a refresh no longer. One who
+// has not left, but whose time is up, hears that the provider is away. Where it is
+// the store that keeps the answer, there is nothing else for the caller to do.
+func unrefreshed(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = &Failure{Kind: Later, Reason: "timeout", Err: err}
+	}
+	return fmt.Errorf("wait for refresh: %w", err)
 }
 
 type landing struct {

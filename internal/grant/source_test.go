@@ -188,6 +188,32 @@ func TestACancelledCallerDoesNotCancelTheRefresh(t *testing.T) {
 	})
 }
 
+func TestACallerWhoseTimeIsUpHearsThatTheProviderIsAway(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, h *house, _ testdb.Open) {
+		h.signIn(t, "access-0", "refresh-0", life, expired)
+		release := make(chan struct{})
+		h.provider.answers(func(int) answer {
+			<-release
+			return tokens("access-1", "refresh-1", life)
+		})
+		source := h.replica(h.db)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := source.Token(ctx, h.user)
+		if f := (*grant.Failure)(nil); !errors.As(err, &f) || f.Kind != grant.Later || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		close(release)
+		if err := source.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if g := h.grant(t); g.Refresh.Reveal() != "refresh-1" || g.Failures != 0 {
+			t.Errorf("stored: %+v", g)
+		}
+	})
+}
+
 func TestATokenNearItsEndIsServedWhileOneRefreshes(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, h *house, _ testdb.Open) {

@@ -103,6 +103,18 @@ func (h *Handler) discard(ctx context.Context, t grant.Tokens) {
 	}
 }
 
+// record writes the failure to the audit log. Where the store has just failed,
+// the log alone has it: the browser does not wait for the store a second time.
+func (h *Handler) record(ctx context.Context, f failure) {
+	if f.page == storeAway {
+		return
+	}
+	event := audit.Event{Kind: audit.SignInFailed, Reason: f.reason, At: h.Now()}
+	if err := h.Audit.Record(ctx, event); err != nil {
+		h.Logger.ErrorContext(ctx, "audit event not recorded", "kind", event.Kind, "error", err)
+	}
+}
+
 // fail ends a sign-in that did not succeed: it is logged and recorded, and the
 // browser goes back to where it came from with an error (RFC 6749, section
 // 4.1.2.1), or else gets a page with a way on.
@@ -116,10 +128,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, returnTo string, 
 	default:
 		h.Logger.InfoContext(r.Context(), "sign-in failed", "reason", f.reason)
 	}
-	event := audit.Event{Kind: audit.SignInFailed, Reason: f.reason, At: h.Now()}
-	if err := h.Audit.Record(r.Context(), event); err != nil {
-		h.Logger.ErrorContext(r.Context(), "audit event not recorded", "kind", event.Kind, "error", err)
-	}
+	h.record(r.Context(), f)
 	target, err := url.Parse(returnTo)
 	if returnTo == "" || err != nil {
 		h.page(w, r, f.page)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/login"
 	"galaxygate/internal/passport"
@@ -176,6 +177,36 @@ func TestASignInThatCannotBeStoredRevokesNothing(t *testing.T) {
 	}
 	if pending := d.pending(t); len(pending) != 0 {
 		t.Errorf("to be revoked: %q, which the stored grant holds", pending)
+	}
+}
+
+// hungLog is an audit log whose store answers nothing.
+type hungLog struct{}
+
+func (hungLog) Record(ctx context.Context, _ audit.Event) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestABrowserDoesNotWaitTwiceForAStoreThatIsAway(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	at, err := d.send(http.MethodGet, "/auth/login").Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Store, d.Audit = readOnly{d.Store}, hungLog{}
+	answered := make(chan int, 1)
+	go func() {
+		answered <- d.send(http.MethodGet, "/auth/callback?code=c&state="+at.Query().Get("state")).StatusCode
+	}()
+	select {
+	case status := <-answered:
+		if status != http.StatusServiceUnavailable {
+			t.Errorf("got status %d", status)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the browser waits for the audit log")
 	}
 }
 

@@ -33,6 +33,9 @@ type Options struct {
 	// Front returns what is to stand before the provider, to watch or disturb
 	// its calls; nil: nothing does.
 	Front func(provider http.Handler) http.Handler
+	// Reached returns the address that clients use for the provider, which
+	// listens at the given one: that of a proxy before it. Nil: there is none.
+	Reached func(address string) string
 }
 
 // Provider is a running OpenID Provider. Its users are alice and bob.
@@ -79,7 +82,11 @@ func Start(t testing.TB, opts Options) *Provider {
 	if opts.Front != nil {
 		server.Config.Handler = opts.Front(p)
 	}
-	p.Issuer = "http://" + server.Listener.Addr().String()
+	address := server.Listener.Addr().String()
+	if opts.Reached != nil {
+		address = opts.Reached(address)
+	}
+	p.Issuer = "http://" + address
 
 	config := &op.Config{
 		CodeMethodS256:        true,

@@ -60,7 +60,7 @@ func NewGalaxy(cfg GalaxyConfig) *Galaxy {
 func (g *Galaxy) Close() { g.http.CloseIdleConnections() }
 
 // ask sends the document as the access token's user and decodes the data. Its
-// error is an *Error, or ctx's where that has ended. With a Partial error the
+// error is an *Error, or ctx's where the caller has left. With a Partial error the
 // data is decoded as far as it came.
 func (g *Galaxy) ask(ctx context.Context, access secret.Text, document string, variables map[string]any, data any) error {
 	began := g.cfg.Now()
@@ -116,9 +116,10 @@ func (g *Galaxy) post(
 }
 
 // unanswered is what becomes of a request without a whole answer: the caller
-// has left, or Galaxy is away. The cause is not quoted.
+// has left, or Galaxy is away, also where it kept the caller until the time was
+// up. The cause is not quoted.
 func unanswered(ctx context.Context) (*Error, error) {
-	if err := ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, fmt.Errorf("ask galaxy: %w", err)
 	}
 	return &Error{Kind: Unavailable, Message: "No answer came."}, nil

@@ -201,6 +201,11 @@ func TestNoAnswer(t *testing.T) {
 	if err := g.ask(ctx, secret.New("t"), appDataDocument, nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("a caller who left: got %v, want context.Canceled", err)
 	}
+	ctx, cancel = context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	if err := g.ask(ctx, secret.New("t"), appDataDocument, nil, nil); !errors.As(err, &e) || e.Kind != Unavailable {
+		t.Errorf("when the time is up: got %v, want unavailable", err)
+	}
 }
 
 func TestAppRevoker(t *testing.T) {
