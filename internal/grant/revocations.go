@@ -109,7 +109,10 @@ func (r *Revocations) attend(ctx context.Context, kind RevocationKind, perMinute
 			return nil
 		}
 		attempt, err := r.claim(ctx, kind)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil
+		case err != nil:
 			return err
 		}
 		running.Go(func() {

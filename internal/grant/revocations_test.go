@@ -86,13 +86,13 @@ func (h *house) settled(t *testing.T) {
 	defer poll.Stop()
 	for deadline := time.After(20 * time.Second); ; {
 		n, err := h.db.PendingRevocations(t.Context())
-		if err == nil && n == 0 {
+		if err == nil && len(n) == 0 {
 			return
 		}
 		select {
 		case <-poll.C:
 		case <-deadline:
-			t.Fatalf("%d revocations are still pending: %v", n, err)
+			t.Fatalf("%v revocations are still pending: %v", n, err)
 		}
 	}
 }
@@ -308,8 +308,8 @@ func TestAStopWaitsForTheCallUnderWay(t *testing.T) {
 		}
 		close(release)
 		<-stopped
-		if n, err := h.db.PendingRevocations(t.Context()); err != nil || n != 0 {
-			t.Errorf("%d revocations are pending: what the call achieved was not recorded: %v", n, err)
+		if n, err := h.db.PendingRevocations(t.Context()); err != nil || len(n) != 0 {
+			t.Errorf("%v revocations are pending: what the call achieved was not recorded: %v", n, err)
 		}
 	})
 }

@@ -85,7 +85,7 @@ type message struct {
 	ID       string   `json:"id,omitempty"`       // the grant's; the message's own; of a beat, its number
 	UserID   string   `json:"user_id,omitempty"`  // whose grant or sessions
 	Sessions []string `json:"sessions,omitempty"` // the IDs of those that ended
-	Replica  string   `json:"replica,omitempty"`  // who acknowledges, or whose heart beats
+	Replica  string   `json:"replica,omitempty"`  // who sends it
 }
 
 // The kinds of messages.
@@ -126,6 +126,7 @@ func (db *DB) notify(ctx context.Context, tx sqlx.ExecerContext, messages []mess
 		return nil
 	}
 	for _, m := range messages {
+		m.Replica = db.self.id
 		text, err := json.Marshal(m)
 		if err != nil {
 			return fmt.Errorf("encode message: %w", err)

@@ -128,16 +128,6 @@ func (db *DB) WatchRevocations() (wake <-chan struct{}, stop func()) {
 	return db.hub.watch(outboxTopic)
 }
 
-const countRevocationsSQL = `
-SELECT COUNT(*) FROM revocations`
-
-// PendingRevocations returns how many revocations are pending.
-func (db *DB) PendingRevocations(ctx context.Context) (int, error) {
-	var n int
-	err := db.get(ctx, db.read, &n, countRevocationsSQL)
-	return n, explain(ctx, "count revocations", err)
-}
-
 const claimRevocationSQL = `
 UPDATE revocations SET due_at = {later}, attempts = attempts + 1
  WHERE id = (SELECT id FROM revocations WHERE kind = ? AND due_at <= {now}

@@ -122,16 +122,18 @@ func (db *DB) heed(ctx context.Context, text string, tasks *sync.WaitGroup) {
 		db.hub.missed()
 		return
 	}
-	switch m.Kind {
-	case grantChanged:
+	own := m.Replica == db.self.id // such a change is passed on before it returns
+	switch {
+	case own && m.Kind == beat:
+		db.self.hear(m)
+	case own:
+	case m.Kind == grantChanged:
 		db.hub.grantChanged(m.ID, m.UserID)
-	case sessionsEnded:
+	case m.Kind == sessionsEnded:
 		db.hub.sessionsEnded(m.Sessions)
 		tasks.Go(func() { db.acknowledge(ctx, m) })
-	case settled:
+	case m.Kind == settled:
 		db.self.acknowledged(m)
-	case beat:
-		db.self.hear(m)
 	}
 }
 
@@ -141,7 +143,7 @@ func (db *DB) acknowledge(ctx context.Context, m message) {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	db.hub.settle(ctx, m.UserID)
-	err := db.notify(ctx, db.self.pulse, []message{{Kind: settled, ID: m.ID, Replica: db.self.id}})
+	err := db.notify(ctx, db.self.pulse, []message{{Kind: settled, ID: m.ID}})
 	if err != nil && ctx.Err() == nil {
 		db.logger.WarnContext(ctx, "end of sessions not acknowledged", "error", err)
 	}

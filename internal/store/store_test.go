@@ -51,9 +51,13 @@ func migrate(ctx context.Context, url string) error {
 	return db.Close()
 }
 
-// open opens the database as one replica would, until the test ends.
+// open opens the database as one replica would, until the test ends. A nil vault
+// is a new one.
 func open(t testing.TB, url string, v *vault.Vault) *store.DB {
 	t.Helper()
+	if v == nil {
+		v = testdb.NewVault(t)
+	}
 	db, err := store.Open(url, v, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("Open: %v", err)

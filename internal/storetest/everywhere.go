@@ -67,6 +67,7 @@ func Calls(t *testing.T, s Stores) []Call {
 			_, err := r.NextRevocation(ctx, grant.RevokeConsent)
 			return err
 		}},
+		{"GrantsByStatus", false, func(ctx context.Context) error { _, err := r.GrantsByStatus(ctx); return err }},
 		{"PendingRevocations", false, func(ctx context.Context) error { _, err := r.PendingRevocations(ctx); return err }},
 		{"ClaimRevocation", true, func(ctx context.Context) error {
 			_, err := r.ClaimRevocation(ctx, grant.RevokeConsent, time.Hour)

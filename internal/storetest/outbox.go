@@ -216,8 +216,12 @@ func (f *fixture) noneDue(kind grant.RevocationKind) {
 // pending wants so many revocations in the outbox.
 func (f *fixture) pending(want int) {
 	f.t.Helper()
-	n, err := f.PendingRevocations(f.t.Context())
+	byKind, err := f.PendingRevocations(f.t.Context())
 	f.must(err)
+	n := 0
+	for _, ofKind := range byKind {
+		n += ofKind
+	}
 	f.same("pending revocations", n, want)
 }
 

@@ -27,8 +27,10 @@ type Store interface {
 	login.Store
 	audit.Log
 	audit.Reader
-	// PendingRevocations returns how many revocations are in the outbox.
-	PendingRevocations(ctx context.Context) (int, error)
+	// PendingRevocations returns how many revocations are in the outbox, by kind.
+	PendingRevocations(ctx context.Context) (map[string]int, error)
+	// GrantsByStatus returns how many grants there are of each status.
+	GrantsByStatus(ctx context.Context) (map[string]int, error)
 }
 
 // Stores is one empty database, open for a test.

@@ -23,6 +23,9 @@ type Metrics struct {
 	contended prometheus.Counter
 	ended     *prometheus.CounterVec
 	lookUps   *prometheus.CounterVec
+	kept      *prometheus.CounterVec
+	revoked   *prometheus.CounterVec
+	tidied    *prometheus.CounterVec
 }
 
 // NewMetrics returns the metrics with those of the Go runtime and the process.
@@ -48,24 +51,26 @@ func NewMetrics() *Metrics {
 			Name: "galaxygate_lease_contended_total",
 			Help: "Refreshes that found the grant leased or changed by someone else.",
 		}),
-		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "galaxygate_reauthentications_total",
-			Help: "Grants that could no longer be refreshed, by reason.",
-		}, []string{"reason"}),
-		lookUps: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "galaxygate_cache_lookups_total",
-			Help: "Look-ups in memory, by cache and by whether they were answered there.",
-		}, []string{"cache", "result"}),
+		ended:   counts("galaxygate_reauthentications_total", "Grants that could no longer be refreshed, by reason.", "reason"),
+		lookUps: counts("galaxygate_cache_lookups_total", "Look-ups in memory, by cache and by whether they were answered there.", "cache", "result"),
+		kept:    counts("galaxygate_kept_alive_total", "Refreshes of grants that nobody asked for, by how they ended.", "outcome"),
+		revoked: counts("galaxygate_revocations_total", "Attempts to take tokens back at the provider, by how they ended.", "outcome"),
+		tidied:  counts("galaxygate_tidied_rows_total", "Rows that were cleared away, by what they were.", "what"),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.refreshes, m.waits, m.contended, m.ended, m.lookUps,
+		m.requests, m.refreshes, m.waits, m.contended, m.ended, m.lookUps, m.kept, m.revoked, m.tidied,
 	)
 	for _, outcome := range refreshOutcomes() {
 		m.refreshes.WithLabelValues(outcome) // shown as 0 before the first one
 	}
 	return m
+}
+
+// counts is a counter with these labels.
+func counts(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 }
 
 // refreshOutcomes are the ways in which a refresh ends: package grant's kinds
@@ -106,7 +111,7 @@ func reauthenticationReasons() []string {
 	return []string{
 		"no_refresh_token", "refresh_interrupted", "consent_withdrawn", "userinfo_subject",
 		"invalid_grant", "unauthorized", "interaction_required", "login_required", "consent_required",
-		"bad_verification_code", "bad_refresh_token",
+		"bad_verification_code", "bad_refresh_token", "subject_mismatch",
 	}
 }
 
@@ -117,6 +122,17 @@ func known(value string, values []string) string {
 	}
 	return "other"
 }
+
+// KeptAlive records how a refresh ended that nobody asked for: one of
+// grant.Keeper's outcomes.
+func (m *Metrics) KeptAlive(outcome string) { m.kept.WithLabelValues(outcome).Inc() }
+
+// Revoked records how an attempt to revoke ended: one of grant.Revocations'
+// outcomes.
+func (m *Metrics) Revoked(outcome string) { m.revoked.WithLabelValues(outcome).Inc() }
+
+// Tidied records rows that were cleared away: store.Housekeeper says of what.
+func (m *Metrics) Tidied(what string, n int) { m.tidied.WithLabelValues(what).Add(float64(n)) }
 
 // ObserveSessionCache records whether a session was found in memory.
 func (m *Metrics) ObserveSessionCache(hit bool) { m.observeCache("sessions", hit) }

@@ -117,6 +117,9 @@ func TestMetrics(t *testing.T) {
 	metrics.Contended()
 	metrics.Reauthenticate("invalid_grant")
 	metrics.Reauthenticate("made up by a provider")
+	metrics.KeptAlive("kept")
+	metrics.Revoked("later")
+	metrics.Tidied("sessions", 7)
 	metrics.ObserveSessionCache(true)
 	metrics.ObserveGrantCache(false)
 	counts := 0
@@ -143,6 +146,9 @@ func TestMetrics(t *testing.T) {
 		`galaxygate_reauthentications_total{reason="other"} 1`,
 		`galaxygate_cache_lookups_total{cache="sessions",result="hit"} 1`,
 		`galaxygate_cache_lookups_total{cache="grants",result="miss"} 1`,
+		`galaxygate_kept_alive_total{outcome="kept"} 1`,
+		`galaxygate_revocations_total{outcome="later"} 1`,
+		`galaxygate_tidied_rows_total{what="sessions"} 7`,
 		`galaxygate_grants{status="active"} 3`,
 		"go_goroutines ",
 		"process_start_time_seconds ",
