@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -19,6 +20,9 @@ type change struct {
 
 	grants map[string]string   // the user's ID by the grant's
 	ended  map[string][]string // the IDs of ended sessions by the user's
+	// signedIn is who has signed in: for one of the user's sessions that ended,
+	// another has begun, and nobody needs to wait for what is done for the user.
+	signedIn string
 }
 
 func (c *change) grantChanged(id, userID string) { c.grants[id] = userID }
@@ -28,8 +32,8 @@ func (c *change) sessionEnded(userID, id string) { c.ended[userID] = append(c.en
 // change runs do in a transaction, which is committed unless do returns an error,
 // and returns when nobody anywhere takes what was for what is: grants are read
 // anew and their watchers are woken, and nothing is done any more for sessions
-// that have ended. It waits for the other replicas, but only where sessions have
-// ended, and only as long as they live.
+// that have ended. It waits for the other replicas, but only where somebody has
+// been signed out, and only as long as they live.
 func (db *DB) change(ctx context.Context, do func(tx *change) error) error {
 	c := &change{grants: make(map[string]string), ended: make(map[string][]string)}
 	var acks *acknowledgements
@@ -64,13 +68,14 @@ func (db *DB) change(ctx context.Context, do func(tx *change) error) error {
 // settle waits until nothing is done any more, here and on the other replicas,
 // for the sessions that have ended.
 func (db *DB) settle(ctx context.Context, c *change, acks *acknowledgements) {
-	if len(c.ended) == 0 {
+	users := slices.DeleteFunc(slices.Collect(maps.Keys(c.ended)), func(userID string) bool { return userID == c.signedIn })
+	if len(users) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	var settling sync.WaitGroup
-	for userID := range c.ended {
+	for _, userID := range users {
 		settling.Go(func() { db.hub.settle(ctx, userID) })
 	}
 	if db.dialect.notifies {

@@ -119,6 +119,27 @@ func TestTheEndOfASessionWaitsForWhatIsDoneForItElsewhere(t *testing.T) {
 	}
 }
 
+func TestASignInWaitsForNobodyUnlessItSignsSomebodyElseOut(t *testing.T) {
+	t.Parallel()
+	for name, subject := range map[string]string{"the same user": "alice", "another user": "bob"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			open := testdb.Postgres(t)
+			db, there := open(), listen(open())
+			old := signedIn(t, db)
+			in := newSignIn(subject)
+			in.EndSessionID = old.ID
+			if _, err := db.SignIn(t.Context(), in, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if waited := there.has("settled " + old.UserID); subject != "alice" && !waited {
+				t.Error("Alice was signed out, and her calls were not waited for")
+			}
+			eventually(t, "the end is heard there", func() bool { return there.has("end of " + old.ID) })
+		})
+	}
+}
+
 func TestADeadReplicaHoldsNobodyUpForLong(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t, migrate)

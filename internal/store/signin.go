@@ -55,6 +55,7 @@ func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (sessio
 			return err
 		}
 		tx.grantChanged(grantID, user.ID)
+		tx.signedIn = user.ID
 		if _, err := db.endSessions(ctx, tx, liveSessionSQL, session.Replaced, now, s.EndSessionID); err != nil {
 			return err
 		}
