@@ -66,6 +66,7 @@ func leaseTests() map[string]func(*fixture) {
 			f.same("owner", f.grantOf(g.UserID).LeaseOwner, "next")
 			f.lost(f.Acquire(f.t.Context(), g, "third", time.Minute))
 		},
+		"any history is one that the model allows": anyHistory,
 	}
 	for _, more := range []map[string]func(*fixture){publishTests(), rotationTests(), failTests(), fencedTests()} {
 		for name, test := range more {
