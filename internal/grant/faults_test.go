@@ -79,6 +79,30 @@ func TestALeaseWhoseRecordingSeemedToFailIsGivenBack(t *testing.T) {
 	})
 }
 
+func TestACrashIsNotForgottenByATakeoverThatIsGivenBack(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, h *house, _ testdb.Open) {
+		h.signIn(t, "access-0", "refresh-0", life, expired)
+		if err := h.db.Acquire(t.Context(), h.grant(t), "crashed", time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		unlucky := h.replica(h.db)
+		unlucky.Leases = &faulty{Leases: h.db, afterAcquire: func() error { return errors.New("connection reset at COMMIT") }}
+		if _, err := unlucky.Token(t.Context(), h.user); err == nil {
+			t.Error("the refresh token was presented without a lease")
+		}
+		if err := unlucky.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.replica(h.db).Token(t.Context(), h.user); !errors.Is(err, grant.ErrReauthenticationRequired) {
+			t.Errorf("got %v: who crashed may have spent the token", err)
+		}
+		if n := h.provider.presentations(); n != 0 {
+			t.Errorf("presented %d times", n)
+		}
+	})
+}
+
 func TestALeaseThatRanOutBeforeAnyRefreshEndsTheGrant(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, h *house, _ testdb.Open) {

@@ -116,8 +116,9 @@ type Leases interface {
 	// grant is active, still at g.Version and g.LeaseOwner, and no lease
 	// stands. Any other error means that nothing may be presented.
 	Acquire(ctx context.Context, g Grant, owner string, d time.Duration) error
-	// Release ends owner's lease without a word on how it went, because nothing
-	// was presented. It returns ErrLost where the lease is not, or no longer,
+	// Release undoes owner's Acquire of g, because nothing was presented: the
+	// lease ends, and where it was taken over from g.LeaseOwner, that one is once
+	// more who vanished. It returns ErrLost where the lease is not, or no longer,
 	// owner's.
 	Release(ctx context.Context, g Grant, owner string) error
 	// Publish stores what the provider answered to owner's presentation, raises

@@ -26,13 +26,13 @@ func (db *DB) Acquire(ctx context.Context, g grant.Grant, owner string, d time.D
 }
 
 const releaseSQL = `
-UPDATE grants SET lease_owner = NULL, lease_expires_at = NULL
+UPDATE grants SET lease_owner = ?, lease_expires_at = NULL
  WHERE id = ? AND version = ? AND lease_owner = ?`
 
 // Release implements grant.Leases.
 func (db *DB) Release(ctx context.Context, g grant.Grant, owner string) error {
 	return db.compareAndSet(ctx, "release lease", g, func(tx *sqlx.Tx) (int64, error) {
-		return db.exec(ctx, tx, releaseSQL, g.ID, g.Version, owner)
+		return db.exec(ctx, tx, releaseSQL, optional(g.LeaseOwner), g.ID, g.Version, owner)
 	})
 }
 

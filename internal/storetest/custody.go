@@ -48,13 +48,15 @@ type replica struct {
 	store Store
 	seen  grant.Grant // as it last read it; zero: never did
 	owner string      // of the lease that it was last given
+	taken grant.Grant // as it was before that
 }
 
 type lease struct {
 	owner, grantID string
 	version        int64
 	ends           time.Time
-	over           bool // its owner has said how it went, or was fenced off
+	over           bool   // its owner has said how it went, or was fenced off
+	before         *lease // the one that it was taken over from; may be nil
 }
 
 // fewer leaves it at 50 histories, which take a database some seconds, unless a
@@ -157,7 +159,9 @@ func (c *custody) acquired(t *rapid.T, l *lease) {
 		if !other.over && other.grantID == l.grantID && c.clock.Before(other.ends) {
 			t.Fatalf("%s was given a lease while that of %s stood", l.owner, other.owner)
 		}
-		other.over = true
+		if !other.over {
+			other.over, l.before = true, other
+		}
 	}
 	if c.stored.ID == l.grantID && c.stored.Version > l.version {
 		t.Fatalf("%s was given a lease on version %d of %d", l.owner, l.version, c.stored.Version)
@@ -165,15 +169,17 @@ func (c *custody) acquired(t *rapid.T, l *lease) {
 	c.leases = append(c.leases, l)
 }
 
-// heard ends the lease of a replica that was let to say how it went.
-func (c *custody) heard(t *rapid.T, owner string) {
+// heard ends the lease of a replica that was let to say how it went, and returns
+// it.
+func (c *custody) heard(t *rapid.T, owner string) *lease {
 	for _, l := range c.leases {
 		if l.owner == owner && !l.over {
 			l.over = true
-			return
+			return l
 		}
 	}
 	t.Fatalf("%q was heard without a lease of its own", owner)
+	return nil
 }
 
 // sameEvents compares the audit logs. Their order is by different clocks.
@@ -312,9 +318,9 @@ func (c *custody) read(r *replica) deed {
 
 // leaseDeed is a method of grant.Leases, called with what the replica has seen.
 func (c *custody) leaseDeed(
-	name string, r *replica, owner string, do func(context.Context, grant.Leases, grant.Grant) answer, then func(),
+	name string, r *replica, seen grant.Grant, owner string, do func(context.Context, grant.Leases, grant.Grant) answer, then func(),
 ) deed {
-	store, seen, renamed := r.store, r.seen, r.seen
+	store, renamed := r.store, seen
 	renamed.ID = c.ids[seen.ID]
 	return deed{
 		name:  fmt.Sprintf("%s by %q at version %d", name, owner, seen.Version),
@@ -335,10 +341,11 @@ func (c *custody) acquire(t *rapid.T) deed {
 	}
 	owner, life := c.name("owner"), c.duration(t, "lease")
 	l := &lease{owner: owner, grantID: r.seen.ID, version: r.seen.Version, ends: c.clock.Add(life)}
-	return c.leaseDeed("acquire", r, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
+	seen := r.seen
+	return c.leaseDeed("acquire", r, seen, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
 		return answer{err: s.Acquire(ctx, g, owner, life)}
 	}, func() {
-		r.owner = owner
+		r.owner, r.taken = owner, seen
 		c.acquired(t, l)
 	})
 }
@@ -346,18 +353,22 @@ func (c *custody) acquire(t *rapid.T) deed {
 func (c *custody) release(t *rapid.T) deed {
 	r := c.owner(t)
 	owner := r.owner
-	return c.leaseDeed("release", r, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
+	return c.leaseDeed("release", r, r.taken, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
 		return answer{err: s.Release(ctx, g, owner)}
-	}, func() { c.heard(t, owner) })
+	}, func() {
+		if before := c.heard(t, owner).before; before != nil {
+			before.over = false
+		}
+	})
 }
 
 func (c *custody) publish(t *rapid.T) deed {
 	r := c.owner(t)
 	owner, tokens, now := r.owner, c.newTokens(t), c.now()
-	return c.leaseDeed("publish", r, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
+	return c.leaseDeed("publish", r, r.seen, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
 		return answerOf(s.Publish(ctx, g, owner, tokens, now))
 	}, func() {
-		c.heard(t, owner)
+		_ = c.heard(t, owner)
 		c.keep(tokens)
 	})
 }
@@ -369,9 +380,9 @@ func (c *custody) fail(t *rapid.T) deed {
 		Kind:   rapid.SampledFrom([]grant.Kind{grant.Later, grant.OperatorFault, grant.SignInAgain}).Draw(t, "kind"),
 		Reason: c.name("reason"), Message: "its words", Status: 400,
 	}
-	return c.leaseDeed("fail "+string(f.Kind), r, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
+	return c.leaseDeed("fail "+string(f.Kind), r, r.seen, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
 		return answer{err: s.Fail(ctx, g, owner, f, retryIn)}
-	}, func() { c.heard(t, owner) })
+	}, func() { _ = c.heard(t, owner) })
 }
 
 func (c *custody) signIn(t *rapid.T) deed {

@@ -135,6 +135,7 @@ func (m *Model) Release(_ context.Context, g grant.Grant, owner string) error {
 	if err != nil {
 		return err
 	}
+	row.LeaseOwner = g.LeaseOwner
 	m.set(row)
 	return nil
 }
