@@ -40,7 +40,8 @@ type lease struct {
 	token  secret.Text
 	begins time.Time
 	ends   time.Time
-	over   bool // its owner has said how it went
+	known  time.Time // when its owner heard of it
+	over   bool      // its owner has said how it went
 }
 
 var (
@@ -318,7 +319,7 @@ func (n *node) Watch(grantID string) (wake <-chan struct{}, stop func()) {
 
 // Acquire implements grant.Leases.
 func (n *node) Acquire(ctx context.Context, g grant.Grant, owner string, d time.Duration) error {
-	return n.statement(ctx, func() error {
+	err := n.statement(ctx, func() error {
 		err := n.s.store.Acquire(ctx, g, owner, d)
 		n.s.note("%s: acquire by %s: %v", n.name, owner[:4], err)
 		if err == nil {
@@ -331,6 +332,11 @@ func (n *node) Acquire(ctx context.Context, g grant.Grant, owner string, d time.
 		}
 		return err
 	})
+	if err == nil {
+		l := n.s.lease(func(l *lease) bool { return l.owner == owner })
+		l.known = time.Now()
+	}
+	return err
 }
 
 // Release implements grant.Leases.
@@ -458,7 +464,7 @@ func (n *node) present(token secret.Text) *presentation {
 	switch {
 	case l == nil:
 		s.violated("%s presents without an intent on record", n.name)
-	case !now.Before(l.ends) && n.unwellFor(l.begins, now) == 0:
+	case !now.Before(l.ends) && n.unwellFor(l.known, now) == 0:
 		s.violated("%s presents after its lease has lapsed", n.name)
 	case now.Before(l.ends) && current.ID == l.grant && current.Refresh.Equal(token) && current.LeaseOwner != l.owner:
 		s.violated("%s presents on the lease of another", n.name)
