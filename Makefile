@@ -2,10 +2,10 @@ GO   ?= go
 LINT  = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check go-test generate fmt parts
+.PHONY: help run build test check go-test soak-refresh crash-matrix fault-matrix generate fmt parts
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## serve, with everything embedded
 	$(GO) run .
@@ -24,6 +24,16 @@ check: ## generated code, go.mod, vet and linters
 
 go-test: ## go test -race ./...
 	$(GO) test -race ./...
+
+soak-refresh: parts ## 10,000 token expiries before three replicas, in about an hour; writes docs/soak-refresh.md
+	E2E_RACE=off SOAK_EXPIRIES=$(or $(SOAK_EXPIRIES),10000) SOAK_REPORT=$(CURDIR)/docs/soak-refresh.md \
+		$(GO) test -count=1 -v -timeout 3h -run '^TestSoak' ./internal/e2e
+
+crash-matrix: parts ## kill -9 at each point of a refresh, 20 times for each row of docs/crash-matrix.md
+	CRASH_KILLS=$(or $(CRASH_KILLS),20) $(GO) test -race -count=1 -v -timeout 2h -run '^TestCrash' ./internal/e2e
+
+fault-matrix: parts ## the tests of docs/fault-matrix.md alone
+	$(GO) test -race -count=1 -v -run 'TestFaultMatrix|AwayForLong|RestartedDuringARefresh' ./internal/e2e
 
 parts: ## install PostgreSQL, Chromium and Node.js packages for the tests
 	@scripts/parts.sh install

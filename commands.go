@@ -17,7 +17,6 @@ import (
 
 	"galaxygate/internal/config"
 	"galaxygate/internal/store"
-	"galaxygate/internal/vault"
 )
 
 // commands are the command line.
@@ -27,9 +26,7 @@ type commands struct {
 		Up     migrateUp     `cmd:"" help:"Apply the migrations that are pending."`
 		Status migrateStatus `cmd:"" help:"List the migrations and whether they are applied."`
 	} `cmd:"" help:"Look after the database's schema."`
-	Keys struct {
-		New keysNew `cmd:"" help:"Print a new keyset for TOKEN_KEYSET or TOKEN_KEYSET_FILE."`
-	} `cmd:"" help:"Look after the keys that seal tokens."`
+	Keys   keysCommands  `cmd:"" help:"Look after the keys that seal tokens."`
 	Config configCommand `cmd:"" help:"Print the effective configuration, secrets masked; exit 1 with every problem where it is invalid."`
 }
 
@@ -140,17 +137,6 @@ func (migrateStatus) Run(p *program) error {
 	})
 }
 
-type keysNew struct{}
-
-func (keysNew) Run(p *program) error {
-	keyset, err := vault.NewKeyset()
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(p.stdout, keyset.Reveal())
-	return err
-}
-
 type configCommand struct{}
 
 func (configCommand) Run(p *program) error {
@@ -164,11 +150,7 @@ func (configCommand) Run(p *program) error {
 // config reads the configuration; its error lists every problem.
 func (p *program) config() (config.Config, error) {
 	cfg, err := config.Load(p.env)
-	if !cfg.Keyset.IsZero() {
-		if _, bad := vault.New(cfg.Keyset); bad != nil {
-			err = errors.Join(err, fmt.Errorf("TOKEN_KEYSET: %w", bad))
-		}
-	}
+	err = errors.Join(err, checkKeyset(p.ctx, &cfg))
 	if err != nil {
 		return cfg, fmt.Errorf("the configuration is not valid:\n%w", err)
 	}

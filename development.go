@@ -12,18 +12,18 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"time"
 
 	"galaxygate/internal/config"
 	"galaxygate/internal/devrollup"
 	"galaxygate/internal/httpserver"
 	"galaxygate/internal/secret"
-	"galaxygate/internal/vault"
 )
 
 const (
 	developmentDir = ".galaxygate"
+	// developmentKeyset is where the keyset is kept between runs.
+	developmentKeyset = developmentDir + "/keyset.json"
 	// providerAddress is where the embedded provider is by preference, so that
 	// its users stay the same ones from run to run.
 	providerAddress = "127.0.0.1:8081"
@@ -39,8 +39,8 @@ type embedded struct {
 	logger *slog.Logger
 }
 
-// develop runs an embedded Passport and Galaxy and completes cfg with them, with
-// a keyset that is kept between runs, and with the public address.
+// develop runs an embedded Passport and Galaxy and completes cfg with them and
+// with the public address, and makes a keyset that is kept between runs.
 func develop(ctx context.Context, cfg *config.Config, public net.Addr, logger *slog.Logger) (*embedded, error) {
 	if !cfg.Given("PUBLIC_URL") {
 		_, port, err := net.SplitHostPort(public.String())
@@ -50,8 +50,7 @@ func develop(ctx context.Context, cfg *config.Config, public net.Addr, logger *s
 		cfg.PublicURL = &url.URL{Scheme: "http", Host: net.JoinHostPort("localhost", port)}
 	}
 	if cfg.Keyset.IsZero() {
-		var err error
-		if cfg.Keyset, err = developmentKeyset(filepath.Join(developmentDir, "keyset.json")); err != nil {
+		if err := makeKeyset(ctx, cfg); err != nil {
 			return nil, err
 		}
 	}
@@ -137,24 +136,20 @@ func (e *embedded) announce(w io.Writer, cfg *config.Config) error {
 	return err
 }
 
-// developmentKeyset reads the keyset of earlier runs, or makes the first.
-func developmentKeyset(name string) (secret.Text, error) {
-	content, err := os.ReadFile(name) //nolint:gosec // a name of our own
-	if err == nil {
-		return secret.New(string(content)), nil
+// makeKeyset makes the keyset of the first run.
+func makeKeyset(ctx context.Context, cfg *config.Config) error {
+	if _, err := os.Stat(developmentKeyset); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return secret.Text{}, fmt.Errorf("read keyset: %w", err)
+	if err := os.MkdirAll(developmentDir, 0o700); err != nil {
+		return fmt.Errorf("create %s: %w", developmentDir, err)
 	}
-	keys, err := vault.NewKeyset()
-	if err != nil {
-		return secret.Text{}, err
+	var text bytes.Buffer
+	if err := printNewKeyset(ctx, cfg, &text); err != nil {
+		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return secret.Text{}, fmt.Errorf("create %s: %w", filepath.Dir(name), err)
+	if err := os.WriteFile(developmentKeyset, text.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("write keyset: %w", err)
 	}
-	if err := os.WriteFile(name, []byte(keys.Reveal()), 0o600); err != nil {
-		return secret.Text{}, fmt.Errorf("write keyset: %w", err)
-	}
-	return keys, nil
+	return nil
 }

@@ -6,23 +6,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"sync"
 	"time"
 
-	"galaxygate/graph"
+	"galaxygate/internal/background"
 	"galaxygate/internal/config"
-	"galaxygate/internal/grant"
 	"galaxygate/internal/httpserver"
-	"galaxygate/internal/login"
-	"galaxygate/internal/passport"
-	"galaxygate/internal/playground"
+	"galaxygate/internal/keyring"
 	"galaxygate/internal/retry"
-	"galaxygate/internal/secret"
-	"galaxygate/internal/session"
 	"galaxygate/internal/store"
 	"galaxygate/internal/telemetry"
-	"galaxygate/internal/upstream"
 	"galaxygate/internal/vault"
 )
 
@@ -37,12 +30,7 @@ const taskRetry = 5 * time.Second
 // the opposite order.
 func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) error {
 	logger := telemetry.NewLogger(stderr, cfg.LogLevel, telemetry.Format(cfg.LogFormat))
-	for _, name := range cfg.Ineffective {
-		logger.WarnContext(ctx, "variable has no effect in this version", "name", name)
-	}
-	if !cfg.Development && !cfg.Given("PUBLIC_URL") {
-		logger.WarnContext(ctx, "PUBLIC_URL is not set: only browsers on this machine can sign in", "public_url", cfg.PublicURL.String())
-	}
+	warn(ctx, &cfg, logger)
 	public, err := httpserver.Listen(ctx, cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("ADDR: %w", err)
@@ -63,23 +51,36 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 			return err
 		}
 	}
-	db, err := openStore(ctx, &cfg, logger)
+	keyset, sealer, err := openVault(ctx, &cfg)
+	if err != nil {
+		return err
+	}
+	db, err := openStore(ctx, &cfg, sealer, logger)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	metrics := telemetry.NewMetrics()
+	metrics := newMetrics(db)
 	h, err := build(&cfg, db, metrics, logger)
 	if err != nil {
 		return err
 	}
-	defer h.galaxy.Close()
+	defer h.close()
+	tasks := map[string]task{"database notifications": db.Run, "provider discovery": h.provider.Run}
+	if file, ok := keyset.(*keyring.File); ok {
+		tasks["keyset reload"] = (&keyring.Reloader{
+			File: file, Vault: sealer, Check: db.AcceptsKeyset, Every: keysetPoll, Logger: logger,
+		}).Run
+	}
+	defer inBackground(ctx, logger, tasks)()
 
 	health := &httpserver.Health{Checks: map[string]func(context.Context) error{
 		"database": db.Ping,
 		"provider": func(context.Context) error { return h.provider.Ready() },
 	}}
-	server := &httpserver.Server{
+	logger.InfoContext(ctx, "serving", "address", public.Addr().String(),
+		"admin_address", admin.Addr().String(), "public_url", cfg.PublicURL.String())
+	err = h.run(ctx, &httpserver.Server{
 		PublicListener: public,
 		Public:         h.public,
 		AdminListener:  admin,
@@ -87,134 +88,50 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 		Health:         health,
 		Grace:          cfg.ShutdownGrace,
 		Logger:         logger,
-	}
-	stop := inBackground(ctx, logger, map[string]func(context.Context) error{
-		"database notifications": db.Run,
-		"provider discovery":     h.provider.Run,
-	})
-	defer stop()
-	logger.InfoContext(ctx, "serving", "address", public.Addr().String(),
-		"admin_address", admin.Addr().String(), "public_url", cfg.PublicURL.String())
-	err = server.Run(ctx)
-
-	// No request is left. What requests began is finished before the database
-	// is closed: a refresh token that was presented has a successor to store.
-	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
-	defer cancel()
-	err = errors.Join(err, h.grants.Wait(settle), h.signIn.Wait(settle))
+	}, logger)
 	logger.InfoContext(ctx, "stopped")
 	return err
 }
 
-// house is what build built, as far as serve looks after it.
-type house struct {
-	provider *passport.Client
-	galaxy   *upstream.Galaxy
-	grants   *grant.Source
-	signIn   *login.Handler
-	public   http.Handler
+// run serves until ctx ends, and then finishes what was begun before the database
+// is closed: a refresh token that was presented has a successor to store.
+func (h *house) run(ctx context.Context, server *httpserver.Server, logger *slog.Logger) error {
+	stopSweep := inBackground(ctx, logger, map[string]task{
+		"keeping grants alive": h.keeper.Run,
+		"housekeeping":         h.housekeeper.Run,
+	})
+	stopRevoking := inBackground(ctx, logger, map[string]task{"revocations": h.revocations.Run})
+	err := server.Run(ctx) // afterwards no request is left
+	stopSweep()            // it begins refreshes
+	var revoking background.Group
+	revoking.Go(stopRevoking)
+	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
+	defer cancel()
+	return errors.Join(err, h.grants.Wait(settle), revoking.Wait(settle))
 }
 
-// build builds the rooms on the database, in the order of their dependencies.
-func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger *slog.Logger) (*house, error) {
-	provider := passport.New(passport.Config{
-		Issuer:       cfg.Issuer,
-		ClientID:     cfg.ClientID,
-		ClientSecret: cfg.ClientSecret,
-		RedirectURL:  cfg.PublicURL.JoinPath("/auth/callback").String(),
-		RequireNonce: cfg.RequireNonce,
-		AssumedLife:  cfg.AssumedLife,
-		Logger:       logger,
-	})
-	galaxy := upstream.NewGalaxy(upstream.GalaxyConfig{
-		URL: cfg.GalaxyURL, APIKey: cfg.GalaxyAPIKey, Now: time.Now, Logger: logger,
-	})
-	grants := &grant.Source{
-		Store:      db,
-		Leases:     db,
-		Refresher:  provider,
-		Revoker:    provider,
-		Withdrawer: revokers{provider, upstream.AppRevoker{Galaxy: galaxy, ClientID: cfg.ClientID}},
-		Early:      cfg.RefreshEarly,
-		Now:        time.Now,
-		Logger:     logger,
-		Observe:    metrics.ObserveRefresh,
+// warn logs what is odd about the configuration.
+func warn(ctx context.Context, cfg *config.Config, logger *slog.Logger) {
+	for _, name := range cfg.Ineffective {
+		logger.WarnContext(ctx, "variable has no effect in this version", "name", name)
 	}
-	sessions := &session.Manager{
-		Store:       db,
-		Ender:       db,
-		IdleTimeout: cfg.SessionIdle,
-		Lifetime:    cfg.SessionLife,
-		Secure:      cfg.Secure(),
-		Unavailable: http.HandlerFunc(unavailable),
-		Now:         time.Now,
-		Logger:      logger,
+	if !cfg.Development && !cfg.Given("PUBLIC_URL") {
+		logger.WarnContext(ctx, "PUBLIC_URL is not set: only browsers on this machine can sign in", "public_url", cfg.PublicURL.String())
 	}
-	signIn := &login.Handler{
-		Provider:  provider,
-		Store:     db,
-		Grants:    db,
-		Sessions:  sessions,
-		Audit:     db,
-		PublicURL: cfg.PublicURL,
-		Returns:   cfg.AllowedRedirects,
-		Scopes:    cfg.Scopes,
-		Now:       time.Now,
-		Logger:    logger,
-	}
-	api := graph.NewServer(graph.Config{
-		Resolver: &graph.Resolver{
-			Upstream:  &upstream.Client{Tokens: grants, UserInfo: provider, Galaxy: galaxy},
-			Users:     db,
-			Grants:    db,
-			Revoker:   grants,
-			Manager:   sessions,
-			Audit:     db,
-			PublicURL: cfg.PublicURL,
-			Returns:   cfg.AllowedRedirects,
-			Now:       time.Now,
-			Logger:    logger,
-		},
-		Introspection: cfg.Introspection,
-		MaxDepth:      cfg.MaxDepth,
-		MaxComplexity: cfg.MaxComplexity,
-		MaxTokens:     cfg.MaxTokens,
-		Timeout:       cfg.OperationTimeout,
-	})
-	api.AddTransport(httpserver.Transport{MaxBodyBytes: cfg.MaxBodyBytes})
-	page, err := playground.Handler(playground.Options{Playground: cfg.Playground, SignedIn: signedInAs})
-	if err != nil {
-		return nil, fmt.Errorf("build playground: %w", err)
-	}
-	routes := signIn.Routes()
-	routes[httpserver.GraphQLPath] = api
-	routes["GET /{$}"] = page
-	routes["GET "+playground.AssetsPath] = page
+}
 
-	handler := httpserver.Public{
-		Routes:         routes,
-		Origin:         cfg.PublicURL.String(),
-		AllowedOrigins: cfg.AllowedOrigins,
-		SessionCookie:  sessions.CookieName(),
-		TrustedProxies: cfg.TrustedProxies,
-		Session:        sessions.Middleware,
-		RateLimit:      cfg.RateLimit,
-		RateKey:        sessionKey,
-		Observe:        metrics.ObserveRequest,
-		Logger:         logger,
-		Now:            time.Now,
-	}.Handler()
-	return &house{provider: provider, galaxy: galaxy, grants: grants, signIn: signIn, public: handler}, nil
+// newMetrics returns the metrics, with what is counted in the store.
+func newMetrics(db *store.DB) *telemetry.Metrics {
+	metrics := telemetry.NewMetrics()
+	metrics.Count("galaxygate_grants", "Stored grants, by status.", "status", db.GrantsByStatus)
+	metrics.Count("galaxygate_pending_revocations", "Revocations still to be done, by kind.", "kind", db.PendingRevocations)
+	return metrics
 }
 
 // openStore opens the database and makes sure that it can be served from: its
 // schema is the binary's, and the keyset opens what it holds.
-func openStore(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*store.DB, error) {
-	keys, err := vault.New(cfg.Keyset)
-	if err != nil {
-		return nil, fmt.Errorf("TOKEN_KEYSET: %w", err)
-	}
-	db, err := store.Open(cfg.DatabaseURL.Reveal(), keys, logger)
+func openStore(ctx context.Context, cfg *config.Config, sealer *vault.Vault, logger *slog.Logger) (*store.DB, error) {
+	db, err := store.Open(cfg.DatabaseURL.Reveal(), sealer, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -232,9 +149,12 @@ func openStore(ctx context.Context, cfg *config.Config, logger *slog.Logger) (*s
 	return db, nil
 }
 
+// task runs until its context ends.
+type task = func(context.Context) error
+
 // inBackground runs the tasks, again where they fail, until stop is called, which
 // waits for them.
-func inBackground(ctx context.Context, logger *slog.Logger, tasks map[string]func(context.Context) error) (stop func()) {
+func inBackground(ctx context.Context, logger *slog.Logger, tasks map[string]task) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	for name, task := range tasks {
@@ -252,42 +172,4 @@ func inBackground(ctx context.Context, logger *slog.Logger, tasks map[string]fun
 		cancel()
 		running.Wait()
 	}
-}
-
-// revokers are asked in their order until one can.
-type revokers []grant.Revoker
-
-// Revoke implements grant.Revoker.
-func (r revokers) Revoke(ctx context.Context, access, refresh secret.Text) (bool, error) {
-	var errs []error
-	for _, one := range r {
-		done, err := one.Revoke(ctx, access, refresh)
-		if done && err == nil {
-			return true, nil
-		}
-		errs = append(errs, err)
-	}
-	return false, errors.Join(errs...)
-}
-
-// unavailable answers a request whose session cannot be looked up.
-func unavailable(w http.ResponseWriter, r *http.Request) {
-	httpserver.Refuse(w, r, httpserver.Refusal{
-		Status:     http.StatusServiceUnavailable,
-		Code:       "INTERNAL_SERVER_ERROR",
-		Message:    "The service is not available right now. You are not signed out.",
-		RetryAfter: time.Second,
-	})
-}
-
-// sessionKey is what a request's rate is limited by, where it has a session.
-func sessionKey(r *http.Request) string {
-	s, _ := session.FromContext(r.Context())
-	return s.ID
-}
-
-// signedInAs is how the start page calls the user.
-func signedInAs(ctx context.Context) (string, bool) {
-	s, ok := session.FromContext(ctx)
-	return s.Subject, ok
 }

@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -44,15 +43,14 @@ func (r *Resolver) consent(ctx context.Context, _ any, next graphql.Resolver, sc
 // unless the session's user has consented to every scope.
 func (r *Resolver) requireConsent(ctx context.Context, s session.Session, scopes []string) error {
 	g, err := r.consented(ctx, s.UserID)
+	if err == nil && len(scope.Without(scopes, g.Scopes)) > 0 {
+		// The user may have consented a moment ago, on another replica.
+		g, err = r.reread(ctx, s.UserID)
+	}
 	if err != nil {
 		return err
 	}
-	var missing []string
-	for _, scope := range scopes {
-		if !slices.Contains(g.Scopes, scope) {
-			missing = append(missing, scope)
-		}
-	}
+	missing := scope.Without(scopes, g.Scopes)
 	if len(missing) == 0 {
 		return nil
 	}

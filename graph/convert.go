@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"galaxygate/graph/model"
+	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/session"
 	"galaxygate/internal/upstream"
@@ -45,6 +46,23 @@ func toAuthorization(g grant.Grant) *model.Authorization {
 		Scopes:               g.Scopes,
 		AccessTokenExpiresAt: moment(g.AccessExpiresAt),
 		LastRefreshedAt:      moment(g.LastRefreshedAt),
+	}
+}
+
+func toActivity(e audit.Event) *model.Activity {
+	kind := model.ActivityKind(strings.ToUpper(string(e.Kind)))
+	if !kind.IsValid() {
+		kind = model.ActivityKindOther
+	}
+	return &model.Activity{
+		ID:             e.ID,
+		Kind:           kind,
+		At:             e.At.UTC(),
+		Reason:         optional(e.Reason),
+		SessionID:      optional(e.SessionID),
+		ActorSessionID: optional(e.Actor.SessionID),
+		IPAddress:      optional(e.Actor.IPAddress),
+		UserAgent:      optional(e.Actor.UserAgent),
 	}
 }
 

@@ -54,7 +54,7 @@ type codedError struct {
 // Error implements error.
 func (e *codedError) Error() string { return e.code + ": " + e.message }
 
-func unauthenticated(loginURL string) error {
+func unauthenticated(loginURL string) *codedError {
 	return &codedError{codeUnauthenticated, "Sign in first.", map[string]any{"loginUrl": loginURL}}
 }
 
@@ -96,7 +96,7 @@ func engineError(shown, found *gqlerror.Error, code string) *gqlerror.Error {
 	shown.Message = found.Message
 	if code == "COMPLEXITY_LIMIT_EXCEEDED" {
 		code = codeTooComplex
-		shown.Message += ": ask for fewer items with `first`, which is 50 where it is not given"
+		shown.Message += ": ask for fewer items with `first`"
 	}
 	shown.Extensions = maps.Clone(found.Extensions)
 	shown.Extensions["code"] = code
@@ -117,12 +117,14 @@ func (p presenter) code(ctx context.Context, err error) *codedError {
 		return &codedError{code: codeNotFound, message: "Galaxy does not show this account, so it cannot be changed here."}
 	case errors.Is(err, upstream.ErrAccountNotFound):
 		return &codedError{code: codeNotFound, message: "There is no such account."}
+	case errors.Is(err, grant.ErrSignedOut):
+		return unauthenticated(loginURL(p.publicURL))
 	case errors.Is(err, session.ErrNotFound):
 		return &codedError{code: codeNotFound, message: "There is no such session."}
 	case errors.Is(err, model.ErrNotURL):
 		return &codedError{code: codeBadUserInput, message: "A URL must be absolute, or a path of the gateway's."}
 	case errors.Is(err, grant.ErrReauthenticationRequired), errors.Is(err, grant.ErrNotFound):
-		return p.reauthenticate()
+		return p.reauthenticate(err)
 	case errors.As(err, &galaxy):
 		return galaxyError(galaxy)
 	case errors.As(err, &failed):
@@ -136,8 +138,12 @@ func (p presenter) code(ctx context.Context, err error) *codedError {
 	}
 }
 
-func (p presenter) reauthenticate() *codedError {
-	return &codedError{codeReauthentication, "The user must sign in again.", map[string]any{"loginUrl": loginURL(p.publicURL)}}
+func (p presenter) reauthenticate(err error) *codedError {
+	extensions := map[string]any{"loginUrl": loginURL(p.publicURL)}
+	if f := (*grant.Failure)(nil); errors.As(err, &f) {
+		extensions["reason"] = f.Reason
+	}
+	return &codedError{codeReauthentication, "The user must sign in again.", extensions}
 }
 
 func galaxyError(e *upstream.Error) *codedError {
@@ -158,7 +164,7 @@ func galaxyError(e *upstream.Error) *codedError {
 func (p presenter) passportError(f *grant.Failure) *codedError {
 	switch {
 	case f.Kind == grant.SignInAgain:
-		return p.reauthenticate()
+		return p.reauthenticate(f)
 	case f.Status == http.StatusTooManyRequests:
 		return away(codeUpstreamRateLimited, "Passport allows no more requests now.", servicePassport, f.RetryAfter, f.Message)
 	default:

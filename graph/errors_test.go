@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"galaxygate/graph"
+	"galaxygate/internal/session"
 )
 
 func TestUpstreamTroubleBecomesACode(t *testing.T) {
@@ -122,14 +123,18 @@ func TestPartialDataIsKeptWithItsError(t *testing.T) {
 	w.want(got, "viewer.profile", `{"displayName":"Alice","pfp":null}`)
 }
 
-// brokenUsers fails as a store might, quoting what it should not.
-type brokenUsers struct{ panics bool }
+// brokenSessions fails as a store might, quoting what it should not.
+type brokenSessions struct {
+	graph.SessionManager
 
-func (b brokenUsers) UserCreatedAt(context.Context, string) (time.Time, error) {
+	panics bool
+}
+
+func (b brokenSessions) List(context.Context, string) ([]session.Session, error) {
 	if b.panics {
 		panic("boom eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl")
 	}
-	return time.Time{}, errors.New("pq: password authentication failed for eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl")
+	return nil, errors.New("pq: password authentication failed for eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl")
 }
 
 func TestUnknownErrorsAreMaskedAndFoundInTheLog(t *testing.T) {
@@ -137,8 +142,8 @@ func TestUnknownErrorsAreMaskedAndFoundInTheLog(t *testing.T) {
 	for _, panics := range []bool{false, true} {
 		t.Run(fmt.Sprintf("panics: %v", panics), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, func(w *world, _ *graph.Config) { w.resolver.Users = brokenUsers{panics} })
-			got := w.do(w.signIn(alice, "openid"), "{ viewer { createdAt } scopes { name } }", nil)
+			w := newWorld(t, func(w *world, _ *graph.Config) { w.resolver.Manager = brokenSessions{panics: panics} })
+			got := w.do(w.signIn(alice, "openid"), "{ viewer { sessions { totalCount } } scopes { name } }", nil)
 			w.wantCodes(got, "INTERNAL_SERVER_ERROR")
 			id, _ := got.Errors[0].Extensions["errorId"].(string)
 			if got.Errors[0].Message != "Internal error. Error ID: "+id || id == "" {
@@ -176,6 +181,7 @@ func TestBadDocuments(t *testing.T) {
 		{"too deep in fragments", "{ viewer { ...a } } fragment a on User { sessions(first: 1) { nodes { user { sessions(first: 1) { nodes { id } } } } } }", "QUERY_TOO_COMPLEX"},
 		{"too much in a list", "{ viewer { sessions(first: 100) { nodes { id kind createdAt userAgent ipAddress } } } }", "QUERY_TOO_COMPLEX"},
 		{"too many fields in fragments of fragments", bomb, "QUERY_TOO_COMPLEX"},
+		{"too much in an activity", "{ viewer { authorization { activity(first: 100) { nodes { id kind at reason userAgent } } } } }", "QUERY_TOO_COMPLEX"},
 		{"a number out of range", "{ viewer { sessions(first: 99999999999999999999) { totalCount } } }", "GRAPHQL_VALIDATION_FAILED"},
 	}
 	for _, test := range tests {

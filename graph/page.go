@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"math"
@@ -8,14 +9,16 @@ import (
 	"strings"
 
 	"galaxygate/graph/model"
+	"galaxygate/internal/audit"
 	"galaxygate/internal/session"
 	"galaxygate/internal/upstream"
 )
 
 // The sizes of a page.
 const (
-	defaultPage = 50
-	maxPage     = 100
+	defaultPage  = 50
+	activityPage = 20 // where it is not given
+	maxPage      = 100
 )
 
 // page is a part of a list, in the list's order.
@@ -31,7 +34,7 @@ type page[T any] struct {
 // its cursors, so that another list's is refused; a cursor holds a key and no
 // position, so that it outlives the item. An error is of code BAD_USER_INPUT.
 func paginate[T any](list string, items []T, key func(T) string, first *int, after *string) (page[T], error) {
-	size, err := pageSize(first)
+	size, err := pageSize(first, defaultPage)
 	if err != nil {
 		return page[T]{}, err
 	}
@@ -61,9 +64,10 @@ func paginate[T any](list string, items []T, key func(T) string, first *int, aft
 	return p, nil
 }
 
-func pageSize(first *int) (int, error) {
+// pageSize returns first, or the standard where it is not given.
+func pageSize(first *int, standard int) (int, error) {
 	if first == nil {
-		return defaultPage, nil
+		return standard, nil
 	}
 	if *first < 0 || *first > maxPage {
 		return 0, badInput(fmt.Sprintf("first must be from 0 to %d.", maxPage))
@@ -93,6 +97,46 @@ func accountKey(a upstream.Account) string { return a.Type + "\x00" + a.Identifi
 // sessionKey orders sessions by their beginning, newest first.
 func sessionKey(s session.Session) string {
 	return fmt.Sprintf("%019d %s", math.MaxInt64-s.CreatedAt.UnixMicro(), s.ID)
+}
+
+// activityList begins the cursors of activities, whose keys are the events' IDs.
+const activityList = "activity"
+
+// history returns the page of the user's activity. It is read page by page, as
+// it may be long.
+func (r *Resolver) history(ctx context.Context, userID string, first *int, after *string) (*model.ActivityConnection, error) {
+	size, err := pageSize(first, activityPage)
+	if err != nil {
+		return nil, err
+	}
+	last := ""
+	if after != nil {
+		if last, err = readCursor(activityList, *after); err != nil {
+			return nil, err
+		}
+	}
+	events, err := r.Events.UserEvents(ctx, userID, last, size+1)
+	if err != nil {
+		return nil, err
+	}
+	return activityConnection(events, size, after), nil
+}
+
+// activityConnection is a page of at most size entries after the cursor, of
+// events that hold one more where there is one.
+func activityConnection(events []audit.Event, size int, after *string) *model.ActivityConnection {
+	c := &model.ActivityConnection{PageInfo: &model.PageInfo{
+		HasNextPage: len(events) > size, HasPreviousPage: after != nil,
+	}}
+	for _, e := range events[:min(size, len(events))] {
+		node := toActivity(e)
+		c.Nodes = append(c.Nodes, node)
+		c.Edges = append(c.Edges, &model.ActivityEdge{Cursor: writeCursor(activityList, e.ID), Node: node})
+	}
+	if n := len(c.Edges); n > 0 {
+		c.PageInfo.StartCursor, c.PageInfo.EndCursor = &c.Edges[0].Cursor, &c.Edges[n-1].Cursor
+	}
+	return c
 }
 
 func accountConnection(p page[upstream.Account]) *model.ConnectedAccountConnection {

@@ -16,22 +16,20 @@ import (
 	"galaxygate/internal/upstream"
 )
 
-// Users knows when users first signed in.
-type Users interface {
-	// UserCreatedAt returns when the user with that ID was created.
-	UserCreatedAt(ctx context.Context, userID string) (time.Time, error)
-}
-
-// Grants reads stored consents. Every grant.Store does.
+// Grants reads stored consents. *grant.Source does.
 type Grants interface {
-	// Grant returns the user's grant, or grant.ErrNotFound.
+	// Grant returns the user's grant, or grant.ErrNotFound. It may be a moment
+	// old.
 	Grant(ctx context.Context, userID string) (grant.Grant, error)
+	// Reread is Grant as it is now.
+	Reread(ctx context.Context, userID string) (grant.Grant, error)
 }
 
 // Revoker gives consents back. *grant.Source does.
 type Revoker interface {
-	// Revoke erases the user's grant, ends the user's sessions and revokes the
-	// tokens at the provider. It returns grant.ErrNotFound where there is none.
+	// Revoke erases the user's grant, ends the user's sessions and has the consent
+	// taken back at the provider, which may take longer than the call. It returns
+	// grant.ErrNotFound where there is none.
 	Revoke(ctx context.Context, userID string) (grant.Revocation, error)
 }
 
@@ -50,11 +48,11 @@ type SessionManager interface {
 // generated method would hide it.
 type Resolver struct {
 	Upstream *upstream.Client
-	Users    Users
 	Grants   Grants
 	Revoker  Revoker
 	Manager  SessionManager
 	Audit    audit.Log
+	Events   audit.Reader
 	// PublicURL is the address of the gateway that browsers use.
 	PublicURL *url.URL
 	// Returns are the addresses beside it that sign-in may return to.
@@ -87,6 +85,13 @@ func (r *Resolver) claims(ctx context.Context) (upstream.Claims, error) {
 func (r *Resolver) consented(ctx context.Context, userID string) (grant.Grant, error) {
 	return upstream.Once(ctx, "grant "+userID, func(ctx context.Context) (grant.Grant, error) {
 		return r.Grants.Grant(ctx, userID)
+	})
+}
+
+// reread is consented, as it is in the store now.
+func (r *Resolver) reread(ctx context.Context, userID string) (grant.Grant, error) {
+	return upstream.Once(ctx, "stored grant "+userID, func(ctx context.Context) (grant.Grant, error) {
+		return r.Grants.Reread(ctx, userID)
 	})
 }
 

@@ -31,6 +31,14 @@ func (r *authorizationResolver) ConsentURL(ctx context.Context, obj *model.Autho
 	return consentURL(r.PublicURL, obj.Scopes, scopes, returnTo), nil
 }
 
+func (r *authorizationResolver) Activity(ctx context.Context, obj *model.Authorization, first *int, after *string) (*model.ActivityConnection, error) {
+	s, err := r.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.history(ctx, s.UserID, first, after)
+}
+
 func (r *connectedAccountResolver) ID(ctx context.Context, obj *model.ConnectedAccount) (string, error) {
 	s, err := r.caller(ctx)
 	if err != nil {
@@ -275,11 +283,7 @@ func (r *userResolver) CreatedAt(ctx context.Context, obj *model.User) (*time.Ti
 	if err != nil {
 		return nil, err
 	}
-	created, err := r.Users.UserCreatedAt(ctx, s.UserID)
-	if err != nil {
-		return nil, err
-	}
-	return moment(created), nil
+	return moment(s.UserSince), nil
 }
 
 func (r *Resolver) Authorization() generated.AuthorizationResolver { return &authorizationResolver{r} }

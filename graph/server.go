@@ -64,16 +64,19 @@ func NewServer(cfg Config) *handler.Server {
 
 // complexity counts what is in a list as often as the client asks for it.
 func complexity() generated.ComplexityRoot {
-	times := func(child int, first *int) int {
-		size, err := pageSize(first)
+	times := func(child int, first *int, standard int) int {
+		size, err := pageSize(first, standard)
 		if err != nil {
 			size = maxPage // the resolver refuses it
 		}
 		return 1 + child*size
 	}
 	var c generated.ComplexityRoot
-	c.User.ConnectedAccounts = func(child int, first *int, _ *string, _ []model.AccountType) int { return times(child, first) }
-	c.User.Sessions = func(child int, first *int, _ *string) int { return times(child, first) }
+	c.User.ConnectedAccounts = func(child int, first *int, _ *string, _ []model.AccountType) int {
+		return times(child, first, defaultPage)
+	}
+	c.User.Sessions = func(child int, first *int, _ *string) int { return times(child, first, defaultPage) }
+	c.Authorization.Activity = func(child int, first *int, _ *string) int { return times(child, first, activityPage) }
 	return c
 }
 

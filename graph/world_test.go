@@ -20,6 +20,7 @@ import (
 
 	"galaxygate/graph"
 	"galaxygate/internal/audit"
+	"galaxygate/internal/cache"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/login"
 	"galaxygate/internal/passport"
@@ -61,7 +62,8 @@ func newWorld(t *testing.T, change ...func(*world, *graph.Config)) *world {
 	w.db = testdb.SQLite(t)()
 	w.audit = &auditSpy{Log: w.db}
 	w.manager = &session.Manager{
-		Store: w.db, Ender: w.db, IdleTimeout: time.Hour, Lifetime: 24 * time.Hour,
+		Store: w.db, Ender: w.db, Cache: session.NewCache(time.Hour, cache.Options[session.Session]{Hearing: w.db.Hearing, Now: time.Now}),
+		IdleTimeout: time.Hour, Lifetime: 24 * time.Hour,
 		Unavailable: http.NotFoundHandler(), Now: time.Now, Logger: logger,
 	}
 	provider := passport.New(passport.Config{Issuer: w.rollup.url, ClientID: "app", ClientSecret: secret.New("app-secret"), Logger: logger})
@@ -73,14 +75,23 @@ func newWorld(t *testing.T, change ...func(*world, *graph.Config)) *world {
 	})
 	t.Cleanup(galaxy.Close)
 	source := &grant.Source{
-		Store: w.db, Leases: w.db, Refresher: provider, Revoker: provider,
-		Withdrawer: upstream.AppRevoker{Galaxy: galaxy, ClientID: "app"},
-		Early:      time.Minute, Now: time.Now, Logger: logger,
+		Store: w.db, Leases: w.db, Refresher: provider,
+		Cache: grant.NewCache(cache.Options[grant.Grant]{Hearing: w.db.Hearing, Now: time.Now}),
+		Revocations: &grant.Revocations{
+			Outbox: w.db, Claims: w.db, Refresher: provider, Revoker: provider,
+			Withdrawer: upstream.AppRevoker{Galaxy: galaxy, ClientID: "app"}, Now: time.Now, Logger: logger,
+		},
+		Early: time.Minute, Now: time.Now, Logger: logger,
 	}
 	t.Cleanup(func() { _ = source.Wait(context.Background()) })
+	t.Cleanup(source.Cache.Close)
+	t.Cleanup(w.manager.Cache.Close)
+	w.db.Subscribe(store.Listener{
+		GrantChanged: source.Cache.Forget, SessionEnded: w.manager.Cache.Forget, Settle: source.Drain, Missed: func() {},
+	})
 	w.resolver = &graph.Resolver{
 		Upstream: &upstream.Client{Tokens: source, UserInfo: provider, Galaxy: galaxy},
-		Users:    w.db, Grants: w.db, Revoker: source, Manager: w.manager, Audit: w.audit,
+		Grants:   source, Revoker: source, Manager: w.manager, Audit: w.audit, Events: w.db,
 		PublicURL: &url.URL{Scheme: "https", Host: "gate.example"},
 		Now:       func() time.Time { return w.now() }, Logger: logger,
 	}
@@ -109,7 +120,7 @@ func (w *world) signIn(subject string, scopes ...string) person {
 func (w *world) signInUntil(expires time.Time, subject string, scopes ...string) person {
 	w.t.Helper()
 	s, token := w.manager.New(w.t.Context(), session.Browser)
-	s, _, err := w.db.SignIn(w.t.Context(), login.SignIn{
+	s, err := w.db.SignIn(w.t.Context(), login.SignIn{
 		Issuer: w.rollup.url, Subject: subject, Session: s, SessionToken: token,
 		Tokens: grant.Tokens{
 			Access: secret.New("access-of-" + subject), AccessExpiresAt: expires,

@@ -1,14 +1,16 @@
 -- +goose Up
 
 -- refresh_expires_at is when the refresh token ends, NULL where nobody said.
--- lapses counts the leases in a row that ran out without a word. The sweep
--- leaves a grant alone until sweep_at, by the database's clock.
+-- lapses counts the leases in a row that ran out without a word and were taken
+-- over, lapsed_at is when the first of them did. The sweep leaves a grant alone
+-- until sweep_at, for good where that is NULL. Both are by the database's clock.
 ALTER TABLE grants ADD COLUMN refresh_expires_at {{.Time}};
 ALTER TABLE grants ADD COLUMN lapses BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE grants ADD COLUMN lapsed_at {{.Time}};
 ALTER TABLE grants ADD COLUMN sweep_at {{.Time}};
 
-CREATE INDEX grants_refresh_expires_at ON grants (refresh_expires_at);
-CREATE INDEX sessions_ended_at ON sessions (ended_at);
+CREATE INDEX grants_sweep_at ON grants (sweep_at, refresh_expires_at);
+CREATE INDEX sessions_ended_at ON sessions (ended_at, expires_at);
 
 -- The processes that serve now, each until expires_at unless it says so again,
 -- with the keys that it can open values under. By the database's clock.
@@ -18,8 +20,9 @@ CREATE TABLE replicas (
     expires_at {{.Time}} NOT NULL
 );
 
--- Tokens that are to be taken back at the provider and nowhere else stored any
--- more. The times are by the database's clock.
+-- Tokens that are to be taken back at the provider and are stored nowhere else
+-- any more. A row is claimed by moving due_at ahead, which attempts counts. The
+-- times are by the database's clock.
 CREATE TABLE revocations (
     id         TEXT NOT NULL PRIMARY KEY,
     kind       TEXT NOT NULL,
@@ -31,7 +34,12 @@ CREATE TABLE revocations (
     due_at     {{.Time}} NOT NULL
 );
 
-CREATE INDEX revocations_due_at ON revocations (due_at);
+CREATE INDEX revocations_due_at ON revocations (kind, due_at);
+CREATE INDEX revocations_user_id ON revocations (user_id);
+
+-- A user's events are read in the order of their IDs.
+DROP INDEX audit_events_user_id;
+CREATE INDEX audit_events_user_id ON audit_events (user_id, id);
 
 -- Logout tokens that have been used, until they have expired by themselves.
 CREATE TABLE logout_tokens (

@@ -36,8 +36,31 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	Activity struct {
+		ActorSessionID func(childComplexity int) int
+		At             func(childComplexity int) int
+		ID             func(childComplexity int) int
+		IPAddress      func(childComplexity int) int
+		Kind           func(childComplexity int) int
+		Reason         func(childComplexity int) int
+		SessionID      func(childComplexity int) int
+		UserAgent      func(childComplexity int) int
+	}
+
+	ActivityConnection struct {
+		Edges    func(childComplexity int) int
+		Nodes    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	ActivityEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
 	Authorization struct {
 		AccessTokenExpiresAt func(childComplexity int) int
+		Activity             func(childComplexity int, first *int, after *string) int
 		ConsentURL           func(childComplexity int, scopes []string, returnTo *string) int
 		LastRefreshedAt      func(childComplexity int) int
 		Scopes               func(childComplexity int) int
@@ -216,12 +239,104 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	_ = ec
 	switch typeName + "." + field {
 
+	case "Activity.actorSessionId":
+		if e.ComplexityRoot.Activity.ActorSessionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Activity.ActorSessionID(childComplexity), true
+	case "Activity.at":
+		if e.ComplexityRoot.Activity.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Activity.At(childComplexity), true
+	case "Activity.id":
+		if e.ComplexityRoot.Activity.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Activity.ID(childComplexity), true
+	case "Activity.ipAddress":
+		if e.ComplexityRoot.Activity.IPAddress == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Activity.IPAddress(childComplexity), true
+	case "Activity.kind":
+		if e.ComplexityRoot.Activity.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Activity.Kind(childComplexity), true
+	case "Activity.reason":
+		if e.ComplexityRoot.Activity.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Activity.Reason(childComplexity), true
+	case "Activity.sessionId":
+		if e.ComplexityRoot.Activity.SessionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Activity.SessionID(childComplexity), true
+	case "Activity.userAgent":
+		if e.ComplexityRoot.Activity.UserAgent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Activity.UserAgent(childComplexity), true
+
+	case "ActivityConnection.edges":
+		if e.ComplexityRoot.ActivityConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ActivityConnection.Edges(childComplexity), true
+	case "ActivityConnection.nodes":
+		if e.ComplexityRoot.ActivityConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ActivityConnection.Nodes(childComplexity), true
+	case "ActivityConnection.pageInfo":
+		if e.ComplexityRoot.ActivityConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ActivityConnection.PageInfo(childComplexity), true
+
+	case "ActivityEdge.cursor":
+		if e.ComplexityRoot.ActivityEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ActivityEdge.Cursor(childComplexity), true
+	case "ActivityEdge.node":
+		if e.ComplexityRoot.ActivityEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ActivityEdge.Node(childComplexity), true
+
 	case "Authorization.accessTokenExpiresAt":
 		if e.ComplexityRoot.Authorization.AccessTokenExpiresAt == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Authorization.AccessTokenExpiresAt(childComplexity), true
+	case "Authorization.activity":
+		if e.ComplexityRoot.Authorization.Activity == nil {
+			break
+		}
+
+		args, err := ec.field_Authorization_activity_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Authorization.Activity(childComplexity, args["first"].(*int), args["after"].(*string)), true
 	case "Authorization.consentUrl":
 		if e.ComplexityRoot.Authorization.ConsentURL == nil {
 			break
@@ -1111,7 +1226,7 @@ type AuthorizedApp {
 type Authorization {
   "Whether it can be used."
   status: AuthorizationStatus!
-  "Why the user must sign in again, in a word; null unless they must."
+  "Why the user must sign in again, in one of a few words (docs/clients.md); null unless they must."
   statusReason: String
   "The scopes that the user has consented to."
   scopes: [String!]!
@@ -1126,6 +1241,81 @@ type Authorization {
     "Where the user comes back to: a path of the gateway's, or an address that it allows."
     returnTo: URL
   ): URL!
+  """
+  What happened to the user's consent, tokens and sessions here, newest first: the
+  user's own log, also of what was before they gave a consent back and signed in
+  again.
+  """
+  activity(
+    "How many at most, from 0 to 100."
+    first: Int = 20
+    "The cursor to continue after."
+    after: String
+  ): ActivityConnection!
+}
+
+"Something that happened to a user's consent, tokens or sessions."
+type Activity {
+  "The entry's ID."
+  id: ID!
+  "What happened."
+  kind: ActivityKind!
+  "When it happened."
+  at: DateTime!
+  "Why, in a word, where there is one to say; for SCOPE_REFUSED, the scopes."
+  reason: String
+  "The ID of the session that it happened to; null where it was none. The session may have ended."
+  sessionId: ID
+  "The ID of the session that did it; null where that was the gateway, the provider, or nobody signed in."
+  actorSessionId: ID
+  "The address that the request came from which did it; null where there was none."
+  ipAddress: String
+  "What the browser or app called itself that did it; null where there was none."
+  userAgent: String
+}
+
+"What can happen to a user's consent, tokens or sessions."
+enum ActivityKind {
+  "Something that is not in this list yet."
+  OTHER
+  "A new access token was stored."
+  REFRESHED
+  "The access token could not be refreshed; ` + "`" + `reason` + "`" + ` says why."
+  REFRESH_FAILED
+  "The provider has taken tokens back that were given back or replaced."
+  REVOCATION_CONFIRMED
+  "Tokens could not be taken back at the provider for 7 days, and may still be valid there; ` + "`" + `reason` + "`" + ` is the last failure's."
+  REVOCATION_GIVEN_UP
+  "There was nothing that the provider could take back; ` + "`" + `reason` + "`" + ` says why."
+  REVOCATION_VOID
+  "The consent was given back, or its tokens were replaced by newer ones (` + "`" + `replaced` + "`" + `)."
+  REVOKED
+  "A field was asked for without the consent that it needs."
+  SCOPE_REFUSED
+  "A session was ended: from another one, by another sign-in in the same browser, by the provider, or by itself; ` + "`" + `reason` + "`" + ` says which."
+  SESSION_ENDED
+  "The user signed in."
+  SIGNED_IN
+  "The user signed out."
+  SIGNED_OUT
+}
+
+"A page of a user's activity."
+type ActivityConnection {
+  "The page's entries, each with its cursor."
+  edges: [ActivityEdge!]!
+  "The page's entries."
+  nodes: [Activity!]!
+  "Where the page lies in the whole."
+  pageInfo: PageInfo!
+}
+
+"An entry on a page."
+type ActivityEdge {
+  "The entry's place, for ` + "`" + `after` + "`" + `."
+  cursor: String!
+  "The entry."
+  node: Activity!
 }
 
 "Whether a stored consent can be used."
@@ -1271,7 +1461,7 @@ type RevokeOtherSessionsPayload {
 type RevokeAuthorizationPayload {
   "How many sessions ended, this one among them."
   revokedSessions: Int!
-  "Whether Rollup itself confirmed it; where false, the tokens are erased here all the same."
+  "Whether Rollup itself confirmed it at once; where false, it is erased here all the same, and Rollup is asked again until it confirms."
   revokedUpstream: Boolean!
 }
 
@@ -1397,6 +1587,50 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
+func (ec *executionContext) childFields_Activity(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Activity_id(ctx, field)
+	case "kind":
+		return ec.fieldContext_Activity_kind(ctx, field)
+	case "at":
+		return ec.fieldContext_Activity_at(ctx, field)
+	case "reason":
+		return ec.fieldContext_Activity_reason(ctx, field)
+	case "sessionId":
+		return ec.fieldContext_Activity_sessionId(ctx, field)
+	case "actorSessionId":
+		return ec.fieldContext_Activity_actorSessionId(ctx, field)
+	case "ipAddress":
+		return ec.fieldContext_Activity_ipAddress(ctx, field)
+	case "userAgent":
+		return ec.fieldContext_Activity_userAgent(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Activity", field.Name)
+}
+
+func (ec *executionContext) childFields_ActivityConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_ActivityConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_ActivityConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_ActivityConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ActivityConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_ActivityEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_ActivityEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_ActivityEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ActivityEdge", field.Name)
+}
+
 func (ec *executionContext) childFields_Authorization(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "status":
@@ -1411,6 +1645,8 @@ func (ec *executionContext) childFields_Authorization(ctx context.Context, field
 		return ec.fieldContext_Authorization_lastRefreshedAt(ctx, field)
 	case "consentUrl":
 		return ec.fieldContext_Authorization_consentUrl(ctx, field)
+	case "activity":
+		return ec.fieldContext_Authorization_activity(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Authorization", field.Name)
 }

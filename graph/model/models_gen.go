@@ -14,11 +14,49 @@ type Node interface {
 	IsNode()
 }
 
+// Something that happened to a user's consent, tokens or sessions.
+type Activity struct {
+	// The entry's ID.
+	ID string `json:"id"`
+	// What happened.
+	Kind ActivityKind `json:"kind"`
+	// When it happened.
+	At time.Time `json:"at"`
+	// Why, in a word, where there is one to say; for SCOPE_REFUSED, the scopes.
+	Reason *string `json:"reason,omitempty"`
+	// The ID of the session that it happened to; null where it was none. The session may have ended.
+	SessionID *string `json:"sessionId,omitempty"`
+	// The ID of the session that did it; null where that was the gateway, the provider, or nobody signed in.
+	ActorSessionID *string `json:"actorSessionId,omitempty"`
+	// The address that the request came from which did it; null where there was none.
+	IPAddress *string `json:"ipAddress,omitempty"`
+	// What the browser or app called itself that did it; null where there was none.
+	UserAgent *string `json:"userAgent,omitempty"`
+}
+
+// A page of a user's activity.
+type ActivityConnection struct {
+	// The page's entries, each with its cursor.
+	Edges []*ActivityEdge `json:"edges"`
+	// The page's entries.
+	Nodes []*Activity `json:"nodes"`
+	// Where the page lies in the whole.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An entry on a page.
+type ActivityEdge struct {
+	// The entry's place, for `after`.
+	Cursor string `json:"cursor"`
+	// The entry.
+	Node *Activity `json:"node"`
+}
+
 // A user's stored consent.
 type Authorization struct {
 	// Whether it can be used.
 	Status AuthorizationStatus `json:"status"`
-	// Why the user must sign in again, in a word; null unless they must.
+	// Why the user must sign in again, in one of a few words (docs/clients.md); null unless they must.
 	StatusReason *string `json:"statusReason,omitempty"`
 	// The scopes that the user has consented to.
 	Scopes []string `json:"scopes"`
@@ -134,7 +172,7 @@ type RenameAccountPayload struct {
 type RevokeAuthorizationPayload struct {
 	// How many sessions ended, this one among them.
 	RevokedSessions int `json:"revokedSessions"`
-	// Whether Rollup itself confirmed it; where false, the tokens are erased here all the same.
+	// Whether Rollup itself confirmed it at once; where false, it is erased here all the same, and Rollup is asked again until it confirms.
 	RevokedUpstream bool `json:"revokedUpstream"`
 }
 
@@ -291,6 +329,77 @@ func (e *AccountType) UnmarshalGQL(v any) error {
 }
 
 func (e AccountType) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+// What can happen to a user's consent, tokens or sessions.
+type ActivityKind string
+
+const (
+	// Something that is not in this list yet.
+	ActivityKindOther ActivityKind = "OTHER"
+	// A new access token was stored.
+	ActivityKindRefreshed ActivityKind = "REFRESHED"
+	// The access token could not be refreshed; `reason` says why.
+	ActivityKindRefreshFailed ActivityKind = "REFRESH_FAILED"
+	// The provider has taken tokens back that were given back or replaced.
+	ActivityKindRevocationConfirmed ActivityKind = "REVOCATION_CONFIRMED"
+	// Tokens could not be taken back at the provider for 7 days, and may still be valid there; `reason` is the last failure's.
+	ActivityKindRevocationGivenUp ActivityKind = "REVOCATION_GIVEN_UP"
+	// There was nothing that the provider could take back; `reason` says why.
+	ActivityKindRevocationVoid ActivityKind = "REVOCATION_VOID"
+	// The consent was given back, or its tokens were replaced by newer ones (`replaced`).
+	ActivityKindRevoked ActivityKind = "REVOKED"
+	// A field was asked for without the consent that it needs.
+	ActivityKindScopeRefused ActivityKind = "SCOPE_REFUSED"
+	// A session was ended: from another one, by another sign-in in the same browser, by the provider, or by itself; `reason` says which.
+	ActivityKindSessionEnded ActivityKind = "SESSION_ENDED"
+	// The user signed in.
+	ActivityKindSignedIn ActivityKind = "SIGNED_IN"
+	// The user signed out.
+	ActivityKindSignedOut ActivityKind = "SIGNED_OUT"
+)
+
+var AllActivityKind = []ActivityKind{
+	ActivityKindOther,
+	ActivityKindRefreshed,
+	ActivityKindRefreshFailed,
+	ActivityKindRevocationConfirmed,
+	ActivityKindRevocationGivenUp,
+	ActivityKindRevocationVoid,
+	ActivityKindRevoked,
+	ActivityKindScopeRefused,
+	ActivityKindSessionEnded,
+	ActivityKindSignedIn,
+	ActivityKindSignedOut,
+}
+
+func (e ActivityKind) IsValid() bool {
+	switch e {
+	case ActivityKindOther, ActivityKindRefreshed, ActivityKindRefreshFailed, ActivityKindRevocationConfirmed, ActivityKindRevocationGivenUp, ActivityKindRevocationVoid, ActivityKindRevoked, ActivityKindScopeRefused, ActivityKindSessionEnded, ActivityKindSignedIn, ActivityKindSignedOut:
+		return true
+	}
+	return false
+}
+
+func (e ActivityKind) String() string {
+	return string(e)
+}
+
+func (e *ActivityKind) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ActivityKind(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ActivityKind", str)
+	}
+	return nil
+}
+
+func (e ActivityKind) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 

@@ -16,7 +16,8 @@ const module = "galaxygate/"
 
 // leaves may be imported by every room.
 var leaves = []string{
-	"internal/audit", "internal/background", "internal/recent", "internal/redirect",
+	"internal/audit", "internal/background", "internal/cache", "internal/failpoint",
+	"internal/recent", "internal/redirect",
 	"internal/retry", "internal/scope", "internal/secret",
 }
 
@@ -30,11 +31,16 @@ var arrows = map[string][]string{
 	"internal/archtest":   {},
 	"internal/audit":      {},
 	"internal/background": {},
+	"internal/cache":      {},
 	"internal/config":     {},
 	"internal/devrollup":  {},
 	"internal/e2e":        {},
+	"internal/failpoint":  {},
 	"internal/grant":      {},
 	"internal/httpserver": {},
+	"internal/keyring":    {"internal/vault"},
+	"internal/kms":        {},
+	"internal/kmstest":    {},
 	"internal/login":      {"internal/passport", "internal/grant", "internal/session"},
 	"internal/passport":   {"internal/grant"},
 	"internal/pgtest":     {},
@@ -45,7 +51,7 @@ var arrows = map[string][]string{
 	"internal/scope":      {},
 	"internal/secret":     {},
 	"internal/session":    {},
-	"internal/store":      {"internal/login", "internal/grant", "internal/session", "internal/vault", "migrations"},
+	"internal/store":      {"internal/login", "internal/grant", "internal/session", "internal/keyring", "internal/vault", "migrations"},
 	"internal/storetest":  {"internal/login", "internal/grant", "internal/session"},
 	"internal/strictop":   {},
 	"internal/telemetry":  {},
@@ -66,13 +72,14 @@ var foreign = map[string][]string{
 	"github.com/zitadel/oidc":        {"internal/strictop"},
 	"github.com/graph-gophers":       {"internal/devrollup"},
 	"github.com/tink-crypto/tink-go": {"internal/vault"},
+	"github.com/maypok86/otter":      {"internal/cache", "internal/httpserver"},
 }
 
 // noHTTP are the rooms that must not know how they are reached.
 var noHTTP = []string{"internal/grant", "internal/vault", "internal/store", "internal/config"}
 
 // testRooms hold what only tests import.
-var testRooms = []string{"internal/pgtest", "internal/storetest", "internal/strictop", "internal/testdb"}
+var testRooms = []string{"internal/kmstest", "internal/pgtest", "internal/storetest", "internal/strictop", "internal/testdb"}
 
 func TestEveryImportIsAnArrowOnThePlan(t *testing.T) {
 	t.Parallel()

@@ -18,10 +18,15 @@ const (
 	RefreshFailed Kind = "refresh_failed" // Reason says why
 	Revoked       Kind = "revoked"        // the grant was given back or replaced
 	ScopeRefused  Kind = "scope_refused"  // a field was asked for without consent
+
+	RevocationConfirmed Kind = "revocation_confirmed" // the provider took the tokens back
+	RevocationVoid      Kind = "revocation_void"      // there was nothing it could take back; Reason says why
+	RevocationGivenUp   Kind = "revocation_given_up"  // the tokens may still be valid there; Reason is the last failure's
 )
 
 // Event is one row of the audit log. It never holds a token, a code or a cookie.
 type Event struct {
+	ID        string // given by the log; a later event's sorts after an earlier one's
 	Kind      Kind
 	UserID    string // empty where nobody is known yet
 	GrantID   string // empty where none is concerned
@@ -44,6 +49,14 @@ type Actor struct {
 type Log interface {
 	// Record appends the event, with the Actor of ctx where it has none.
 	Record(ctx context.Context, e Event) error
+}
+
+// Reader reads events.
+type Reader interface {
+	// UserEvents returns at most limit of the user's events, the latest first:
+	// those before the one with that ID, which need not be the user's or
+	// anybody's; all where it is empty.
+	UserEvents(ctx context.Context, userID, before string, limit int) ([]Event, error)
 }
 
 type actorKey struct{}

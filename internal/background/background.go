@@ -3,6 +3,9 @@ package background
 import (
 	"context"
 	"sync"
+	"time"
+
+	"galaxygate/internal/retry"
 )
 
 // Group is work in the background. The zero value is ready.
@@ -24,5 +27,18 @@ func (g *Group) Wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// Every runs f again and again, first after about interval and then as long after
+// each end, more or less by up to a quarter, until ctx ends.
+func Every(ctx context.Context, interval time.Duration, f func(context.Context)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(retry.Jitter(interval)):
+			f(ctx)
+		}
 	}
 }

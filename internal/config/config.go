@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,15 +34,24 @@ type Config struct {
 	Scopes        []string
 	RequireNonce  bool
 	AssumedLife   time.Duration // of an access token that does not tell its own
+	RefreshLife   time.Duration // of a refresh token likewise; 0: unknown
+	RotationGrace time.Duration // for which a replaced refresh token is good; 0: none
 	GalaxyURL     string
 	GalaxyAPIKey  secret.Text
 	Keyset        secret.Text // as JSON; zero in development until one is generated
+	KeysetKMS     string      // the URI of the key that Keyset is wrapped under; empty: it is in clear
+	VaultToken    secret.Text // for the service that KeysetKMS names
 	RefreshEarly  time.Duration
 	SessionIdle   time.Duration
 	SessionLife   time.Duration
 	ShutdownGrace time.Duration
 	// OperationTimeout ends a GraphQL operation that takes longer.
 	OperationTimeout time.Duration
+
+	SweepInterval    time.Duration
+	SweepRate        int           // refreshes a minute; 0: none
+	SessionRetention time.Duration // of sessions that have ended
+	AuditRetention   time.Duration // 0: for ever
 
 	AllowedOrigins   []string
 	AllowedRedirects redirect.Rules
@@ -101,15 +111,23 @@ func Load(env *Environment) (Config, error) {
 
 // LoadDatabase reads and checks DATABASE_URL alone, for commands that need
 // nothing else. Its error is Problems.
-func LoadDatabase(env *Environment) (Config, error) {
+func LoadDatabase(env *Environment) (Config, error) { return LoadOnly(env, "DATABASE_URL") }
+
+// LoadOnly reads and checks the named variables alone. Its error is Problems.
+func LoadOnly(env *Environment, names ...string) (Config, error) {
 	c := Config{Development: len(productionNames(env)) == 0}
+	var problems Problems
 	for _, v := range table(&c, env) {
-		if v.name != "DATABASE_URL" {
+		if !slices.Contains(names, v.name) {
 			continue
 		}
 		if err := v.read(env); err != nil {
-			return c, Problems{err}
+			problems = append(problems, err)
 		}
+		c.variables = append(c.variables, v)
+	}
+	if len(problems) > 0 {
+		return c, problems
 	}
 	return c, nil
 }
@@ -156,6 +174,17 @@ func (c *Config) Given(name string) bool {
 		}
 	}
 	return false
+}
+
+// File returns the name of the file that the variable's value was read from,
+// where it was given as NAME_FILE.
+func (c *Config) File(name string) (file string, ok bool) {
+	for _, v := range c.variables {
+		if v.name == name {
+			return strings.CutPrefix(v.origin, fileOrigin)
+		}
+	}
+	return "", false
 }
 
 // Print writes every variable with its effective value, secrets masked, and

@@ -84,10 +84,17 @@ func TestProductionDefaults(t *testing.T) {
 	if c.Addr != ":8080" || c.GalaxyURL != "https://galaxy.rollup.id/graphql" {
 		t.Errorf("got %q, %q", c.Addr, c.GalaxyURL)
 	}
+	if c.RefreshLife != 2160*time.Hour || c.AuditRetention != 8760*time.Hour || c.RotationGrace != 0 {
+		t.Errorf("got %v, %v, %v", c.RefreshLife, c.AuditRetention, c.RotationGrace)
+	}
 	env := production()
 	env["ROLLUP_ISSUER"] = "https://id.example.com"
-	if c, err = load(t, env); err != nil || !c.RequireNonce {
-		t.Errorf("a standard provider: got nonce required %v, error %v", c.RequireNonce, err)
+	env["AUDIT_RETENTION"], env["ROTATION_GRACE"] = "0", "30s"
+	if c, err = load(t, env); err != nil || !c.RequireNonce || c.RefreshLife != 0 {
+		t.Errorf("a standard provider: got nonce required %v, refresh tokens of %v, error %v", c.RequireNonce, c.RefreshLife, err)
+	}
+	if c.AuditRetention != 0 || c.RotationGrace != 30*time.Second {
+		t.Errorf("got %v, %v", c.AuditRetention, c.RotationGrace)
 	}
 }
 
@@ -108,6 +115,7 @@ func TestProblems(t *testing.T) {
 		{"any origin", map[string]string{"ALLOWED_ORIGINS": "*"}, "ALLOWED_ORIGINS: "},
 		{"any redirect", map[string]string{"ALLOWED_REDIRECTS": "*"}, "ALLOWED_REDIRECTS: "},
 		{"duration without unit", map[string]string{"REFRESH_EARLY": "60"}, "REFRESH_EARLY: must be a positive duration"},
+		{"grace below nothing", map[string]string{"ROTATION_GRACE": "-1s"}, "ROTATION_GRACE: must be 0 or a positive duration"},
 		{"idle longer than life", map[string]string{"SESSION_IDLE_TIMEOUT": "48h", "SESSION_LIFETIME": "24h"}, "SESSION_IDLE_TIMEOUT: must not be longer"},
 		{"negative limit", map[string]string{"MAX_QUERY_DEPTH": "-1"}, "MAX_QUERY_DEPTH: must be a whole number"},
 		{"boolean", map[string]string{"PLAYGROUND": "maybe"}, "PLAYGROUND: must be true or false"},
@@ -116,6 +124,7 @@ func TestProblems(t *testing.T) {
 		{"value and file", map[string]string{"GALAXY_API_KEY_FILE": "/run/secrets/key"}, "GALAXY_API_KEY: set either it or GALAXY_API_KEY_FILE"},
 		{"missing file", map[string]string{"GALAXY_API_KEY": "", "GALAXY_API_KEY_FILE": "/none"}, "GALAXY_API_KEY_FILE: open /none"},
 		{"trusted documents", map[string]string{"TRUSTED_DOCUMENTS": "ops.json"}, "TRUSTED_DOCUMENTS: this version"},
+		{"wrapped keyset without a token", map[string]string{"TOKEN_KEYSET_KMS_URI": "hcvault://vault.example.com/transit/keys/x"}, "VAULT_TOKEN: is required"},
 		{"address", map[string]string{"ADDR": "8080"}, "ADDR: must be host:port"},
 	}
 	all := production()
@@ -152,12 +161,33 @@ func TestFilesAndDotEnv(t *testing.T) {
 	if err != nil || c.GalaxyAPIKey.Reveal() != "hush-file" {
 		t.Errorf("got %q, %v", c.GalaxyAPIKey.Reveal(), err)
 	}
+	if name, ok := c.File("GALAXY_API_KEY"); !ok || name != "/run/secrets/key" {
+		t.Errorf("File: got %q, %v", name, ok)
+	}
+	if name, ok := c.File("TOKEN_KEYSET"); ok {
+		t.Errorf("File of a value: got %q", name)
+	}
 	c, err = config.Load(&config.Environment{
 		Variables: map[string]string{"LOG_LEVEL": "debug"},
 		DotEnv:    map[string]string{"LOG_LEVEL": "error", "LOG_FORMAT": "json"},
 	})
 	if err != nil || c.LogLevel.String() != "DEBUG" || c.LogFormat != "json" {
 		t.Errorf("the environment goes before .env: got %v, %q, %v", c.LogLevel, c.LogFormat, err)
+	}
+}
+
+func TestOnlyWhatIsNeededIsRead(t *testing.T) {
+	t.Parallel()
+	env := &config.Environment{Variables: map[string]string{"ROLLUP_ISSUER": "not a URL", "DATABASE_URL": "sqlite://x", "TOKEN_KEYSET": "keys"}}
+	c, err := config.LoadOnly(env, "DATABASE_URL", "TOKEN_KEYSET")
+	if err != nil || c.Keyset.Reveal() != "keys" || c.DatabaseURL.Reveal() != "sqlite://x" || c.Issuer != "" {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	env.Variables["DATABASE_URL"], env.Variables["TOKEN_KEYSET"] = "mysql://x", ""
+	_, err = config.LoadOnly(env, "DATABASE_URL", "TOKEN_KEYSET")
+	var problems config.Problems
+	if !errors.As(err, &problems) || len(problems) != 2 {
+		t.Errorf("got %v, want both problems", err)
 	}
 }
 

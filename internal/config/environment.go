@@ -20,6 +20,9 @@ type Environment struct {
 	ReadFile func(name string) ([]byte, error)
 }
 
+// fileOrigin begins the origin of a value that a file holds.
+const fileOrigin = "file "
+
 // System returns the process's environment, with the .env file of the working
 // directory where there is one.
 func System() (*Environment, error) {
@@ -59,11 +62,11 @@ func (e *Environment) names(name string) bool {
 // file that holds it.
 func (e *Environment) value(name string) (value, origin string, _ error) {
 	value, origin = e.raw(name)
-	file, fileOrigin := e.raw(name + "_FILE")
+	file, named := e.raw(name + "_FILE")
 	switch {
 	case file == "":
 		return value, origin, nil
-	case value != "" && origin == fileOrigin:
+	case value != "" && origin == named:
 		return "", "", fmt.Errorf("%s: set either it or %s_FILE, not both", name, name)
 	case value != "" && origin == "environment":
 		return value, origin, nil // a .env's _FILE gives way
@@ -72,7 +75,7 @@ func (e *Environment) value(name string) (value, origin string, _ error) {
 	if err != nil {
 		return "", "", fmt.Errorf("%s_FILE: %w", name, err)
 	}
-	return strings.TrimRight(string(content), "\r\n"), "file " + file, nil
+	return strings.TrimRight(string(content), "\r\n"), fileOrigin + file, nil
 }
 
 func (e *Environment) raw(name string) (value, origin string) {

@@ -52,6 +52,7 @@ func table(c *Config, env *Environment) []variable {
 	dev := c.Development
 	production := !dev
 	nonce := production && !hostedRollup(env)
+	refreshLife := pick(hostedRollup(env), "2160h", "0")
 	return []variable{
 		text("ADDR", "public listener, host:port", pick(dev, "127.0.0.1:8080", ":8080"), &c.Addr, address),
 		text("ADMIN_ADDR", "private listener: metrics, health, profiles", "127.0.0.1:9090", &c.AdminAddr, address),
@@ -78,9 +79,13 @@ func table(c *Config, env *Environment) []variable {
 		},
 		boolean("ROLLUP_REQUIRE_NONCE", "refuse an ID token without nonce (not for *.rollup.id)", func() bool { return nonce }, &c.RequireNonce),
 		duration("ROLLUP_ASSUMED_TOKEN_LIFE", "the life of an access token that does not tell its own", "5m", &c.AssumedLife),
+		durationOrNone("REFRESH_TOKEN_LIFE", "the life of a refresh token that does not tell its own (*.rollup.id: 2160h); 0: unknown", refreshLife, &c.RefreshLife),
+		durationOrNone("ROTATION_GRACE", "for how long the provider takes a replaced refresh token once more; 0: not at all", "0", &c.RotationGrace),
 		text("GALAXY_URL", "Galaxy's GraphQL endpoint", pick(dev, "", "https://galaxy.rollup.id/graphql"), &c.GalaxyURL, secureURL),
 		hidden("GALAXY_API_KEY", "the application's key for Galaxy", &c.GalaxyAPIKey).require(production),
 		hidden("TOKEN_KEYSET", "the keyset that seals tokens: galaxygate keys new", &c.Keyset).require(production),
+		text("TOKEN_KEYSET_KMS_URI", "the key that the keyset is wrapped under, e.g. hcvault://vault.example.com:8200/transit/keys/galaxygate", "", &c.KeysetKMS, nil),
+		hidden("VAULT_TOKEN", "HashiCorp Vault's token for the key of TOKEN_KEYSET_KMS_URI", &c.VaultToken).require(wrapped(env)),
 		list("ALLOWED_ORIGINS", "browser origins that may call with credentials", &c.AllowedOrigins, browserOrigin, "an origin such as https://app.example.com"),
 		{
 			name: "ALLOWED_REDIRECTS", help: "where sign-in may return to beside PUBLIC_URL",
@@ -90,6 +95,10 @@ func table(c *Config, env *Environment) []variable {
 		duration("SESSION_IDLE_TIMEOUT", "a session not used for so long ends", "168h", &c.SessionIdle),
 		duration("SESSION_LIFETIME", "any session ends after so long", "2160h", &c.SessionLife),
 		duration("REFRESH_EARLY", "an access token this near its end is refreshed (never over a fifth of its life)", "60s", &c.RefreshEarly),
+		duration("SWEEP_INTERVAL", "how often grants near their end and rows that are over are looked for", "1m", &c.SweepInterval),
+		number("SWEEP_RATE", "refreshes a minute that keep grants alive, of each replica; 0: none", 30, &c.SweepRate),
+		duration("SESSION_RETENTION", "how long a session is kept that has ended", "720h", &c.SessionRetention),
+		durationOrNone("AUDIT_RETENTION", "how long a row of the audit log is kept; 0: for ever", "8760h", &c.AuditRetention),
 		boolean("PLAYGROUND", "GraphiQL at /", func() bool { return dev }, &c.Playground),
 		boolean("INTROSPECTION", "answer introspection queries", func() bool { return dev }, &c.Introspection),
 		number("MAX_QUERY_DEPTH", "nesting of an operation; 0: no limit, which lets one operation exhaust the memory", 15, &c.MaxDepth),
@@ -153,6 +162,20 @@ func duration(name, help, fallback string, to *time.Duration) variable {
 		},
 		show: func() string { return to.String() },
 	}
+}
+
+// durationOrNone is a duration that may be 0.
+func durationOrNone(name, help, fallback string, to *time.Duration) variable {
+	v := duration(name, help, fallback, to)
+	v.parse = func(s string) error {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < 0 {
+			return errors.New("must be 0 or a positive duration such as 90s or 168h")
+		}
+		*to = d
+		return nil
+	}
+	return v
 }
 
 // boolean is false or true; fallback is asked once the variables before it are
@@ -239,6 +262,12 @@ func oneOf(values ...string) func(string) error {
 		}
 		return nil
 	}
+}
+
+// wrapped reports whether a key-management service is to unwrap the keyset.
+func wrapped(env *Environment) bool {
+	uri, _, _ := env.value("TOKEN_KEYSET_KMS_URI") // its own variable reports the error
+	return uri != ""
 }
 
 // hostedRollup reports whether the issuer is the hosted Rollup, which does not

@@ -77,6 +77,7 @@ func (s *Server) controlHandler() http.Handler {
 		s.showSwitches(w, r)
 	})
 	mux.HandleFunc("POST /dev/expire", s.expire)
+	mux.HandleFunc("POST /dev/merge", s.merge)
 	return loopbackOnly(http.NewCrossOriginProtection().Handler(mux))
 }
 

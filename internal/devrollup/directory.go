@@ -14,9 +14,10 @@ var ErrUnknown = errors.New("not in the directory")
 // Directory is who exists and what belongs to them, in memory. Passport and
 // Galaxy share it. Safe for concurrent use; what it returns are copies.
 type Directory struct {
-	mu      sync.Mutex
-	people  []Person
-	appData map[appDataKey]json.RawMessage
+	mu       sync.Mutex
+	people   []Person
+	forwards map[string]string // URNs and keys of merged identities → the URN of the other
+	appData  map[appDataKey]json.RawMessage
 }
 
 type appDataKey struct{ person, clientID string }
@@ -24,8 +25,9 @@ type appDataKey struct{ person, clientID string }
 // NewDirectory returns a directory of Alice and Bob.
 func NewDirectory() *Directory {
 	return &Directory{
-		people:  []Person{alice(), bob()},
-		appData: map[appDataKey]json.RawMessage{},
+		people:   []Person{alice(), bob()},
+		forwards: map[string]string{},
+		appData:  map[appDataKey]json.RawMessage{},
 	}
 }
 
@@ -138,6 +140,9 @@ func (d *Directory) updateAccount(person, account string, change func(p *Person,
 
 // find needs the lock.
 func (d *Directory) find(urnOrKey string) (*Person, error) {
+	for next, ok := d.forwards[urnOrKey]; ok; next, ok = d.forwards[urnOrKey] {
+		urnOrKey = next
+	}
 	for i := range d.people {
 		if d.people[i].URN == urnOrKey || d.people[i].Key == urnOrKey {
 			return &d.people[i], nil

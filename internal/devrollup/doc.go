@@ -50,6 +50,7 @@
 //	GET            /dev/issued    every secret ever issued
 //	GET, POST, DELETE /dev/switches  a Switches as JSON; POST changes what it names, DELETE resets
 //	POST           /dev/expire    an Expiry as JSON
+//	POST           /dev/merge     a Merging as JSON
 //
 // The counters are discovery, jwks, authorize, authorize:post,
 // token:authorization_code, token:refresh_token, token:other, userinfo, revoke

@@ -113,8 +113,8 @@ func (s *Server) exchange(form url.Values) (map[string]string, *refusal) {
 	if !c.verifies(form.Get("code_verifier")) {
 		return nil, badRequest("mismatch code challenge", "invalid_grant")
 	}
-	granted, _ := s.consentOf(c.of.person)
 	person, err := s.directory.Person(c.of.person)
+	granted, _ := s.consentOf(person.URN)
 	if err != nil {
 		return nil, unauthorized("expired code", "invalid_grant")
 	}
@@ -194,7 +194,7 @@ func (s *Server) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	person, err := s.directory.Person(live.person)
-	granted, _ := s.consentOf(live.person)
+	granted, _ := s.consentOf(person.URN)
 	if err != nil {
 		s.refuse(w, unauthorized("expired token", "invalid_token"))
 		return

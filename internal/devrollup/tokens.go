@@ -53,7 +53,7 @@ func (s *Server) sign(claims map[string]any, key *ecdsa.PrivateKey) (string, err
 func (s *Server) issueAccess(of *authorization) (string, error) {
 	now, id := s.now(), randomText(16)
 	token, err := s.sign(map[string]any{
-		"iss": s.config.Issuer, "sub": of.person, "aud": []string{s.config.ClientID},
+		"iss": s.config.Issuer, "sub": s.directory.identity(of.person), "aud": []string{s.config.ClientID},
 		"iat": now.Unix(), "exp": now.Add(s.Switches().AccessTokenLife.or(time.Hour)).Unix(),
 		"jti": id, "scope": strings.Join(of.scopes, " "),
 	}, s.key)
@@ -70,7 +70,7 @@ func (s *Server) issueAccess(of *authorization) (string, error) {
 func (s *Server) issueRefresh(of *authorization) (string, error) {
 	id := randomText(16)
 	token, err := s.sign(map[string]any{
-		"iss": s.config.Issuer, "sub": of.person, "aud": []string{s.config.ClientID},
+		"iss": s.config.Issuer, "sub": s.directory.identity(of.person), "aud": []string{s.config.ClientID},
 		"iat": s.now().Unix(), "jti": id,
 	}, s.key)
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Server) keep(latest *authorization) {
 	s.order = append(s.order, latest)
 	for i := len(s.order) - 1; i >= 0; i-- {
 		a := s.order[i]
-		if a.person != latest.person || a.dead {
+		if s.directory.identity(a.person) != s.directory.identity(latest.person) || a.dead {
 			continue
 		}
 		if kept--; kept < 0 {
@@ -169,7 +169,7 @@ func (s *Server) ExpireAccessTokens(person string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, a := range s.access {
-		if person == "" || a.person == person {
+		if person == "" || s.directory.identity(a.person) == person {
 			delete(s.access, id)
 		}
 	}
@@ -181,7 +181,7 @@ func (s *Server) RevokeRefreshTokens(person string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range s.order {
-		if person == "" || a.person == person {
+		if person == "" || s.directory.identity(a.person) == person {
 			a.dead = true
 		}
 	}

@@ -39,17 +39,25 @@ func (w *world) browser(t *testing.T) *browser {
 // send sends the request and returns the response with its body read.
 func (b *browser) send(t *testing.T, req *http.Request) (*http.Response, string) {
 	t.Helper()
+	resp, body, err := b.do(req)
+	if err != nil {
+		t.Fatalf("%s %s: %v", req.Method, req.URL.Path, err)
+	}
+	return resp, body
+}
+
+func (b *browser) do(req *http.Request) (*http.Response, string, error) {
 	if b.token != "" {
 		req.Header.Set("Authorization", "Bearer "+b.token)
 	}
 	resp, err := b.client.Do(req)
 	if err != nil {
-		t.Fatalf("%s %s: %v", req.Method, req.URL.Path, err)
+		return nil, "", err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatalf("%s %s: %v", req.Method, req.URL.Path, err)
+		return nil, "", err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -64,7 +72,7 @@ func (b *browser) send(t *testing.T, req *http.Request) (*http.Response, string)
 			b.jar = append(b.jar, cookie.Value)
 		}
 	}
-	return resp, string(body)
+	return resp, string(body), nil
 }
 
 // bearer makes it an app, which sends the session's token itself.

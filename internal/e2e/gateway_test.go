@@ -19,7 +19,8 @@ import (
 	"time"
 )
 
-// binary is the gateway, built once for all tests, with the race detector.
+// binary is the gateway, built once for all tests: with the race detector, unless
+// the environment has E2E_RACE=off.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -33,17 +34,29 @@ func runAll(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "galaxygate")
-	build := exec.Command("go", "build", "-race", "-o", binary, "galaxygate")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the gateway: %v\n%s", err, out)
+	if err := build(binary); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
 }
 
+// build builds the gateway.
+func build(output string, flags ...string) error {
+	flags = append([]string{"build", "-o", output}, flags...)
+	if os.Getenv("E2E_RACE") != "off" {
+		flags = append(flags, "-race")
+	}
+	if out, err := exec.Command("go", append(flags, "galaxygate")...).CombinedOutput(); err != nil {
+		return fmt.Errorf("build the gateway: %w\n%s", err, out)
+	}
+	return nil
+}
+
 // gateway is a running process.
 type gateway struct {
 	url, admin string
+	binary     string
 	env        []string
 	dir        string
 	cmd        *exec.Cmd
@@ -55,10 +68,11 @@ func prepare(t *testing.T, env map[string]string) *gateway {
 	t.Helper()
 	public, admin := freeAddress(t), freeAddress(t)
 	g := &gateway{
-		url:   "http://" + public,
-		admin: "http://" + admin,
-		dir:   t.TempDir(),
-		log:   &buffer{},
+		url:    "http://" + public,
+		admin:  "http://" + admin,
+		binary: binary,
+		dir:    t.TempDir(),
+		log:    &buffer{},
 	}
 	all := map[string]string{
 		"ADDR": public, "ADMIN_ADDR": admin, "PUBLIC_URL": g.url,
@@ -75,7 +89,7 @@ func prepare(t *testing.T, env map[string]string) *gateway {
 
 func (g *gateway) run(t *testing.T) {
 	t.Helper()
-	cmd := exec.Command(binary)
+	cmd := exec.Command(g.binary)
 	cmd.Dir, cmd.Env = g.dir, g.env
 	cmd.Stdout, cmd.Stderr = g.log, g.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -121,7 +135,7 @@ func (g *gateway) command(t *testing.T, args ...string) (output string, status i
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := exec.CommandContext(ctx, g.binary, args...)
 	cmd.Dir, cmd.Env = g.dir, g.env
 	out, err := cmd.CombinedOutput()
 	if err != nil && cmd.ProcessState == nil {

@@ -179,10 +179,45 @@ func TestMetricsCountRequestsAndRefreshes(t *testing.T) {
 	}, func() string { return "no refresh is counted" })
 	for _, want := range []string{
 		`galaxygate_http_request_duration_seconds_count{route="/graphql",status="2xx"}`,
+		`galaxygate_grants{status="active"} 1`,
+		`galaxygate_cache_lookups_total{cache="grants",result="miss"}`,
+		`galaxygate_cache_lookups_total{cache="sessions",result="hit"}`,
+		`galaxygate_refresh_wait_duration_seconds_count`,
 		"go_goroutines",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("metrics lack %s", want)
+		}
+	}
+}
+
+func TestAConsentWorksAtOnceOnEveryReplica(t *testing.T) {
+	t.Parallel()
+	w := found(t, postgres(t), rollup, nil)
+	elsewhere := &world{provider: w.provider, gateway: serving(t, w.replica(t, nil))}
+	b := w.browser(t)
+	// signIn signs in here, and asks on the other replica from then on.
+	signIn := func(scope string) {
+		b.w, b.token = w, ""
+		b.signIn(t, w.url+"/auth/login?scope="+scope)
+		b.w, b.token = elsewhere, b.session()
+	}
+	consented := []string{"profile"}
+	w.consent(consented...)
+	signIn("")
+	for _, step := range []struct{ scope, field, document string }{
+		{"email", "email", `{ viewer { id email } }`},
+		{"connected_accounts", "connectedAccounts", `{ viewer { id connectedAccounts { totalCount } } }`},
+		{"erc_4337", "smartContractWallets", `{ viewer { id smartContractWallets { address } } }`},
+	} {
+		if code, _ := b.query(t, step.document).code(step.field); code != "INSUFFICIENT_SCOPE" {
+			t.Errorf("before the consent to %s: got %q", step.scope, code)
+		}
+		consented = append(consented, step.scope)
+		w.consent(consented...)
+		signIn(step.scope)
+		if r := b.query(t, step.document); r.at("viewer", step.field) == nil {
+			t.Errorf("after the consent to %s: got %+v", step.scope, r)
 		}
 	}
 }

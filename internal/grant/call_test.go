@@ -63,21 +63,3 @@ func TestAWithdrawnConsentIsSeenInTheGrant(t *testing.T) {
 		}
 	})
 }
-
-func TestRevokeErasesHereWhateverTheProviderDoes(t *testing.T) {
-	t.Parallel()
-	eachStore(t, func(t *testing.T, h *house, _ testdb.Open) {
-		h.signIn(t, "access-0", "refresh-0", life, life)
-		h.signIn(t, "access-1", "refresh-1", life, life)
-		got, err := h.replica(h.db).Revoke(t.Context(), h.user)
-		if err != nil || got != (grant.Revocation{Sessions: 2, Upstream: true}) {
-			t.Errorf("got %+v, %v", got, err)
-		}
-		if _, err := h.db.Grant(t.Context(), h.user); !errors.Is(err, grant.ErrNotFound) {
-			t.Errorf("the grant is still there: %v", err)
-		}
-		if !slices.Equal(h.withdrawn.refresh, []string{"refresh-1"}) {
-			t.Errorf("withdrawn with %q", h.withdrawn.refresh)
-		}
-	})
-}

@@ -13,8 +13,12 @@ var (
 	// ErrNotFound means that the user has no stored grant.
 	ErrNotFound = errors.New("grant not found")
 	// ErrReauthenticationRequired means that the grant can no longer be
-	// refreshed: only the user can mend it, by signing in again.
+	// refreshed: only the user can mend it, by signing in again. A *Failure of
+	// kind SignInAgain beside it says why.
 	ErrReauthenticationRequired = errors.New("reauthentication required")
+	// ErrSignedOut means that nothing may be done with the user's tokens, because
+	// the session that it would be done for, or the user's last one, has ended.
+	ErrSignedOut = errors.New("signed out")
 	// ErrLost means that a compare-and-set found the grant changed by someone
 	// else, whose newer tokens are to be read.
 	ErrLost = errors.New("grant changed meanwhile")
@@ -25,6 +29,11 @@ var (
 	// than the one asked about.
 	ErrSubjectMismatch = errors.New("answer is about another subject")
 )
+
+// ReasonSubject is the reason of a Failure where the provider answers for another
+// person than the grant's, for example because it has merged two identities.
+// Nothing is done any more with a grant that needs its user for that reason.
+const ReasonSubject = "subject_mismatch"
 
 // Status says whether a grant can still be used.
 type Status string
@@ -57,19 +66,27 @@ type Grant struct {
 	Version      int64  // grows by one with every change of the refresh token
 	Scopes       []string
 	Access       secret.Text
-	Refresh      secret.Text // zero where the provider gave none
+	Refresh      secret.Text // zero where the provider gave none, and in what Source.Grant returns
+	Refreshable  bool        // whether there is a refresh token
 	Rotation     Rotation
 
-	AuthorizedAt    time.Time // when the user last signed in or consented
-	ObtainedAt      time.Time // when Access was obtained
-	AccessExpiresAt time.Time
-	LastRefreshedAt time.Time // zero: not since AuthorizedAt
+	AuthorizedAt     time.Time // when the user last signed in or consented
+	ObtainedAt       time.Time // when Access was obtained
+	AccessExpiresAt  time.Time
+	RefreshExpiresAt time.Time // zero: nobody said
+	LastRefreshedAt  time.Time // zero: not since AuthorizedAt
 
 	// LeaseOwner is who declared the intent to present Refresh and has not said
 	// how it went; empty: nobody. LeaseLeft is how long the lease still stands
 	// by the store's clock; with an owner and nothing left, the owner is gone.
 	LeaseOwner string
 	LeaseLeft  time.Duration
+
+	// Lapses counts the leases in a row that ran out before their owners said
+	// how it went: so often may Refresh have been presented already. LapsedFor
+	// is how long ago the first of them ran out, by the store's clock.
+	Lapses    int
+	LapsedFor time.Duration
 
 	// Failures counts the failed refreshes since the last good one, LastFailure
 	// is the latest (nil: none), and RetryIn how long nobody is to try again,
@@ -81,10 +98,12 @@ type Grant struct {
 
 // Tokens are what the provider's token endpoint answered.
 type Tokens struct {
-	Access          secret.Text
-	AccessExpiresAt time.Time   // never zero: where the provider is silent, a short life is assumed
-	Refresh         secret.Text // zero: none came, the old one stays in use
-	Scopes          []string    // nil: the answer was silent, they are as before
+	Access           secret.Text
+	AccessExpiresAt  time.Time   // never zero: where the provider is silent, a short life is assumed
+	Refresh          secret.Text // zero: none came, the old one stays in use
+	RefreshExpiresAt time.Time   // zero: unknown for a new refresh token, as before for the old one
+	Scopes           []string    // nil: the answer was silent, they are as before
+	Subject          string      // whom an ID token beside refreshed ones names; empty: none came
 }
 
 // Token is an access token, ready for use.
@@ -98,10 +117,12 @@ type Token struct {
 type Store interface {
 	// Grant returns the user's grant, or ErrNotFound.
 	Grant(ctx context.Context, userID string) (Grant, error)
-	// Erase deletes the user's grant, ends all of the user's sessions, records
-	// it in the audit log, and returns the grant as it was and the number of
-	// sessions ended; or ErrNotFound.
-	Erase(ctx context.Context, userID string) (Grant, int, error)
+	// Erase deletes the user's grant, ends all of the user's sessions, and records
+	// it in the audit log. The consent becomes a pending revocation, which is the
+	// caller's to attempt, as if claimed for RevocationLease; where the grant has
+	// no tokens that can be read there is none, and its ID is empty. It returns
+	// that and the number of sessions ended; or ErrNotFound.
+	Erase(ctx context.Context, userID string) (PendingRevocation, int, error)
 	// Watch returns a channel that receives after every change of the grant
 	// with that ID on any replica, and what ends the watch. A wake-up may be
 	// spurious, and may be lost when the database is away: poll beneath it.
@@ -114,22 +135,23 @@ type Leases interface {
 	// Acquire records the intent to present the refresh token of g, as a lease
 	// of owner for d by the store's clock. It returns ErrLost unless the stored
 	// grant is active, still at g.Version and g.LeaseOwner, and no lease
-	// stands. Any other error means that nothing may be presented.
+	// stands; and else ErrSignedOut unless the user has a live session. A lease
+	// that ran out and is taken over is counted in the grant's Lapses. Any other
+	// error means that nothing may be presented.
 	Acquire(ctx context.Context, g Grant, owner string, d time.Duration) error
-	// Release undoes owner's Acquire of g, because nothing was presented: the
-	// lease ends, and where it was taken over from g.LeaseOwner, that one is once
-	// more who vanished. It returns ErrLost where the lease is not, or no longer,
-	// owner's.
+	// Release ends owner's lease without a word on how it went, because nothing
+	// was presented. The lapses that owner found stay counted. It returns
+	// ErrLost where the lease is not, or no longer, owner's.
 	Release(ctx context.Context, g Grant, owner string) error
 	// Publish stores what the provider answered to owner's presentation, raises
-	// the version, ends the lease, clears the failures, learns the rotation,
-	// writes the audit row, and returns the new grant. Where the user has
+	// the version, ends the lease, clears lapses and failures, learns the
+	// rotation, writes the audit row, and returns the new grant. Where the user has
 	// consented anew meanwhile and the refresh token was kept, the newer access
 	// token and scopes stay. It returns ErrLost unless the stored grant is at
 	// g.Version and the lease owner's.
 	Publish(ctx context.Context, g Grant, owner string, t Tokens, now time.Time) (Grant, error)
-	// Fail records a failed presentation by owner, ends the lease, and writes
-	// the audit row. A failure of kind SignInAgain makes the grant
+	// Fail records a failed presentation by owner, ends the lease, clears the
+	// lapses, and writes the audit row. A failure of kind SignInAgain makes the grant
 	// ReauthenticationRequired with the failure's Reason; the others keep it
 	// active, not to be tried again for retryIn by the store's clock. It returns
 	// ErrLost unless the stored grant is at g.Version and the lease owner's.
@@ -146,7 +168,9 @@ type Refresher interface {
 
 // Revoker takes tokens back at the provider.
 type Revoker interface {
-	// Revoke revokes what it can of the grant's tokens and reports whether the
-	// provider confirmed it; false and nil where it has no way to (RFC 7009).
+	// Revoke revokes what it can of the tokens, of which either may be zero, and
+	// reports whether the provider confirmed it; false and nil where it has no way
+	// to. Its error is a *Failure, which wraps ErrTokenRejected where the access
+	// token would have to be a valid one.
 	Revoke(ctx context.Context, access, refresh secret.Text) (bool, error)
 }

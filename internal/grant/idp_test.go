@@ -245,17 +245,3 @@ func (p *idp) Revoke(_ context.Context, access, refresh secret.Text) (bool, erro
 	}
 	return true, nil
 }
-
-// withdrawal takes back all that the user has consented to.
-type withdrawal struct{ *idp }
-
-// Revoke implements grant.Revoker.
-func (w withdrawal) Revoke(context.Context, secret.Text, secret.Text) (bool, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, token := range w.minted {
-		token.family.end("withdrawn")
-	}
-	w.s.excuse("a consent given back")
-	return true, nil
-}

@@ -3,6 +3,8 @@ package grant
 import (
 	"context"
 	"log/slog"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,5 +44,18 @@ func TestWhatIsPresentedHasTimeOfItsOwn(t *testing.T) {
 	_, err := source.present(flight, Grant{ID: "grant", Refresh: secret.New("refresh")})
 	if err != nil || store.published.Refresh.Reveal() != "successor" {
 		t.Errorf("got %v, stored %q", err, store.published.Refresh.Reveal())
+	}
+}
+
+func TestReasonsToSignInAgainAreDocumented(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile("../../docs/clients.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, reason := range []string{reasonNoRefreshToken, reasonInterrupted, ReasonSubject} {
+		if !strings.Contains(string(guide), "`"+reason+"`") {
+			t.Errorf("docs/clients.md does not say what %s means", reason)
+		}
 	}
 }

@@ -174,10 +174,14 @@ func (h *history) crash(t *rapid.T) {
 	h.nodes[i] = h.start(h.skews[i])
 }
 
-// Consent lets the user sign in once more, or give the consent back.
+// Consent lets the user sign in once more, sign out, or give the consent back.
 func (h *history) Consent(t *rapid.T) {
-	if rapid.IntRange(0, 4).Draw(t, "given back if 4") == 4 {
+	switch rapid.IntRange(0, 5).Draw(t, "given back if 4, signed out if 5") {
+	case 4:
 		h.revoke(h.node(t))
+		return
+	case 5:
+		h.signOut()
 		return
 	}
 	kinds := []signInKind{another, none, same}
@@ -284,6 +288,7 @@ func (h *history) explained(r *request) {
 		h.violated("%s answered with %q, which was never stored", r.node.name, r.token.Value.Reveal())
 	case r.err == nil, errors.As(r.err, &failure), errors.Is(r.err, grant.ErrReauthenticationRequired):
 	case errors.Is(r.err, grant.ErrTokenRejected):
+	case errors.Is(r.err, grant.ErrSignedOut) && h.signedOut > 0:
 	case r.patience > 0 && errors.Is(r.err, context.DeadlineExceeded):
 	case !h.excused():
 		h.violated("%s answered %v without any trouble", r.node.name, r.err)
@@ -334,6 +339,7 @@ func (h *history) lastAnswer(n *node, r *request) {
 	case r.err == nil, errors.Is(r.err, grant.ErrReauthenticationRequired) && g.Status == grant.ReauthenticationRequired:
 	case errors.Is(r.err, grant.ErrNotFound) && g.ID == "":
 	case errors.Is(r.err, grant.ErrTokenRejected) && g.Refresh.IsZero():
+	case errors.Is(r.err, grant.ErrSignedOut) && !h.signedIn:
 	default:
 		h.violated("%s: with a grant that is %q (%s), the request got %v", n.name, g.Status, g.StatusReason, r.err)
 	}

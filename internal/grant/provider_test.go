@@ -20,15 +20,25 @@ type answer struct {
 	retryAfter string
 }
 
+func (a answer) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	if a.retryAfter != "" {
+		w.Header().Set("Retry-After", a.retryAfter)
+	}
+	w.WriteHeader(a.status)
+	_ = json.NewEncoder(w).Encode(a.body)
+}
+
 // provider is a token endpoint whose answers a test decides on, behind a real
 // client and real HTTP.
 type provider struct {
 	client *passport.Client
 
-	mu        sync.Mutex
-	answer    func(n int) answer
-	presented []string
-	revoked   []string
+	mu         sync.Mutex
+	answer     func(n int) answer
+	revocation func(n int) answer
+	presented  []string
+	revoked    []string
 }
 
 func startProvider(t *testing.T) *provider {
@@ -51,18 +61,17 @@ func startProvider(t *testing.T) *provider {
 		p.presented = append(p.presented, r.FormValue("refresh_token"))
 		n, reply := len(p.presented), p.answer
 		p.mu.Unlock()
-		a := reply(n)
-		w.Header().Set("Content-Type", "application/json")
-		if a.retryAfter != "" {
-			w.Header().Set("Retry-After", a.retryAfter)
-		}
-		w.WriteHeader(a.status)
-		_ = json.NewEncoder(w).Encode(a.body)
+		reply(n).write(w)
 	})
-	mux.HandleFunc("POST /revoke", func(_ http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
-		defer p.mu.Unlock()
 		p.revoked = append(p.revoked, r.FormValue("token"))
+		n, reply := len(p.revoked), p.revocation
+		p.mu.Unlock()
+		if reply == nil {
+			return
+		}
+		reply(n).write(w)
 	})
 	p.client = passport.New(passport.Config{
 		Issuer: server.URL, ClientID: "client", ClientSecret: secret.New("client-secret"),
@@ -79,6 +88,13 @@ func (p *provider) answers(f func(n int) answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answer = f
+}
+
+// revokes sets what the nth revocation of a token gets, from 1.
+func (p *provider) revokes(f func(n int) answer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.revocation = f
 }
 
 func (p *provider) presentations() int {

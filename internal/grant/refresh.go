@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"galaxygate/internal/failpoint"
 	"galaxygate/internal/retry"
 )
 
@@ -32,7 +33,7 @@ const (
 )
 
 // refresh returns the user's grant once it is another edition than the stale
-// one, by presenting the refresh token or by waiting for whoever does.
+// one and valid, by presenting the refresh token or by waiting for whoever does.
 func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 	// Watch before reading: a wake-up between the two must not be missed.
 	wake, stop := s.Store.Watch(stale.ID)
@@ -44,7 +45,7 @@ func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 			return Grant{}, fmt.Errorf("read grant: %w", err)
 		case g.Status != Active:
 			return Grant{}, reauthenticate(g.StatusReason)
-		case g.edition() != stale.edition():
+		case g.edition() != stale.edition() && s.Now().Before(g.AccessExpiresAt):
 			return g, nil
 		case g.RetryIn > 0 && g.LastFailure != nil:
 			// Another request or replica has just been refused: do not ask again.
@@ -52,6 +53,7 @@ func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 			f.RetryAfter = g.RetryIn
 			return Grant{}, &f
 		case g.LeaseLeft > 0:
+			failpoint.Hit(failpoint.Waiting)
 			if err := await(ctx, wake, g.LeaseLeft); err != nil {
 				return Grant{}, err
 			}
@@ -59,6 +61,7 @@ func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 		}
 		g, err = s.present(ctx, g)
 		if errors.Is(err, ErrLost) {
+			s.observer().Contended()
 			continue // fenced off: someone else's newer state counts
 		}
 		return g, err
@@ -71,17 +74,20 @@ func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
 	// successor to store.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
 	defer cancel()
+	// Entered before the intent, which is refused once the user has signed out: a
+	// last session that ends meanwhile is ended only after the provider was asked.
+	_, leave := s.uses.enter(ctx, g.UserID)
+	defer leave()
 	start, owner := s.Now(), rand.Text()
+	failpoint.Hit(failpoint.BeforeIntent)
 	if err := s.acquire(ctx, g, owner); err != nil {
 		return Grant{}, err
 	}
+	failpoint.Hit(failpoint.IntentStored)
 	outcome := "fenced"
-	defer func() {
-		if s.Observe != nil {
-			s.Observe(outcome, s.Now().Sub(start))
-		}
-	}()
+	defer func() { s.observer().Refreshed(outcome, s.Now().Sub(start)) }()
 	tokens, err := s.exchange(ctx, g)
+	leave()
 	if err != nil {
 		f := AsFailure(err)
 		if err := s.fail(ctx, g, owner, f); err != nil {
@@ -93,6 +99,7 @@ func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
 		}
 		return Grant{}, f
 	}
+	failpoint.Hit(failpoint.ReplyReceived)
 	// Stored before anyone uses or judges it: it exists nowhere else.
 	var published Grant
 	unsure := false // whether it may be stored although an error came
@@ -107,6 +114,7 @@ func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
 	if err != nil {
 		return Grant{}, fmt.Errorf("publish tokens: %w", err)
 	}
+	failpoint.Hit(failpoint.WaitersWoken)
 	outcome = "refreshed"
 	s.Logger.InfoContext(ctx, "tokens refreshed", "grant_id", g.ID, "expires_at", published.AccessExpiresAt)
 	return published, nil
@@ -120,7 +128,7 @@ func (s *Source) acquire(ctx context.Context, g Grant, owner string) error {
 	limited, cancel := context.WithTimeout(ctx, acquireLimit)
 	defer cancel()
 	err := s.Leases.Acquire(limited, g, owner, leaseLife)
-	if errors.Is(err, ErrLost) {
+	if errors.Is(err, ErrLost) || errors.Is(err, ErrSignedOut) {
 		return err
 	}
 	if err == nil && s.Now().Sub(start) > acquireLimit {
@@ -136,6 +144,7 @@ func (s *Source) acquire(ctx context.Context, g Grant, owner string) error {
 // release gives a lease back in the background: a store that lost the answer to
 // Acquire is away, and a lease that lapses would be taken for a crash.
 func (s *Source) release(ctx context.Context, g Grant, owner string) {
+	failpoint.Hit(failpoint.ReleaseBegun)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseLife)
 	s.running.Go(func() {
 		defer cancel()
@@ -151,15 +160,46 @@ func (s *Source) exchange(ctx context.Context, g Grant) (Tokens, error) {
 	if g.Refresh.IsZero() {
 		return Tokens{}, &Failure{Kind: SignInAgain, Reason: reasonNoRefreshToken}
 	}
-	if g.LeaseOwner != "" && g.Rotation != KeepsToken {
-		// Somebody declared this intent and vanished. Where tokens rotate, the
-		// stored one may be spent: presenting it again would be taken for theft
-		// (RFC 9700, section 4.14.2).
+	if !s.presentable(g) {
 		return Tokens{}, &Failure{Kind: SignInAgain, Reason: reasonInterrupted}
 	}
 	ctx, cancel := context.WithTimeout(ctx, presentLimit)
 	defer cancel()
-	return s.Refresher.Refresh(ctx, g.Refresh)
+	tokens, err := s.Refresher.Refresh(ctx, g.Refresh)
+	if err == nil && s.changedHands(g, tokens) {
+		// Never stored as a grant's: there is nobody here whose tokens they are.
+		s.enqueue(ctx, PendingRevocation{Kind: RevokeTokens, Tokens: tokens})
+		return Tokens{}, &Failure{Kind: SignInAgain, Reason: ReasonSubject, Err: ErrSubjectMismatch}
+	}
+	return tokens, err
+}
+
+// changedHands reports whether the provider answered a refresh of g with another
+// person's tokens. The ID token names the subject (OpenID Connect Core 1.0,
+// section 12.2). The access token may call them otherwise (RFC 9068, section 6),
+// but always the same.
+func (s *Source) changedHands(g Grant, t Tokens) bool {
+	if t.Subject != "" && t.Subject != g.Subject {
+		return true
+	}
+	if s.Names == nil {
+		return false
+	}
+	before, after := s.Names(g.Access), s.Names(t.Access)
+	return before != "" && after != "" && before != after
+}
+
+// presentable reports whether the refresh token may be presented although others
+// have declared this intent and vanished. Where tokens rotate, the stored one may
+// be spent, and presenting it again would be taken for theft (RFC 9700, section
+// 4.14.2), unless the provider forgives that for a while: then once more, because
+// a second crash is no bad luck.
+func (s *Source) presentable(g Grant) bool {
+	if g.Lapses == 0 || g.Rotation == KeepsToken {
+		return true
+	}
+	begun := leaseLife + g.LapsedFor // so long ago, at most
+	return g.Lapses == 1 && begun <= s.RotationGrace
 }
 
 // fail records the failure, and when to try again. One that did not reach the
@@ -173,6 +213,9 @@ func (s *Source) fail(ctx context.Context, g Grant, owner string, f *Failure) er
 	err := persist(ctx, func() error { return s.Leases.Fail(ctx, g, owner, f, wait) })
 	if err != nil {
 		return fmt.Errorf("record failed refresh: %w", err)
+	}
+	if f.Kind == SignInAgain {
+		s.observer().Reauthenticate(f.Reason)
 	}
 	logger := s.Logger.With("grant_id", g.ID, "kind", f.Kind, "reason", f.Reason,
 		"status", f.Status, "message", f.Message, "retry_in", wait)
@@ -194,13 +237,13 @@ func (s *Source) condemn(ctx context.Context, g Grant, f *Failure) {
 	if err == nil {
 		err = s.fail(ctx, g, owner, f)
 	}
-	if err != nil && !errors.Is(err, ErrLost) {
+	if err != nil && !errors.Is(err, ErrLost) && !errors.Is(err, ErrSignedOut) {
 		s.Logger.WarnContext(ctx, "grant not marked", "grant_id", g.ID, "reason", f.Reason, "error", err)
 	}
 }
 
-// discard revokes tokens that could not be stored because the user's grant was
-// erased or replaced while the provider was asked. Where another replica has
+// discard has tokens revoked that could not be stored because the user's grant
+// was erased or replaced while the provider was asked. Where another replica has
 // refreshed the same grant, or these tokens may be stored after all, revoking them
 // could end it (RFC 7009, section 2.1).
 func (s *Source) discard(ctx context.Context, g Grant, t Tokens, unsure bool) {
@@ -213,8 +256,13 @@ func (s *Source) discard(ctx context.Context, g Grant, t Tokens, unsure bool) {
 	if !replaced && !errors.Is(err, ErrNotFound) {
 		return
 	}
-	if _, err := s.Revoker.Revoke(ctx, t.Access, t.Refresh); err != nil {
-		s.Logger.WarnContext(ctx, "discarded tokens not revoked", "grant_id", g.ID, "reason", AsFailure(err).Reason)
+	s.enqueue(ctx, PendingRevocation{Kind: RevokeTokens, UserID: g.UserID, GrantID: g.ID, Tokens: t})
+}
+
+// enqueue has tokens revoked that are nobody's any more.
+func (s *Source) enqueue(ctx context.Context, p PendingRevocation) {
+	if err := persist(ctx, func() error { return s.Revocations.Outbox.EnqueueRevocation(ctx, p) }); err != nil {
+		s.Logger.WarnContext(ctx, "discarded tokens not to be revoked", "grant_id", p.GrantID, "error", err)
 	}
 }
 

@@ -8,29 +8,23 @@ import (
 // Revocation is what became of a consent that was given back.
 type Revocation struct {
 	Sessions int  // how many sessions of the user's ended
-	Upstream bool // whether the provider confirmed it
+	Upstream bool // whether the provider has confirmed it already
 }
 
 // Revoke gives the user's consent back: it erases the grant here and ends every
-// session of the user's, then revokes the tokens at the provider as far as that
-// can. The tokens are gone from here even where the provider fails. It returns
-// ErrNotFound where there is no grant, or the store's error.
+// session of the user's, then tries to take it back at the provider, for about
+// presentLimit at most. Where the provider is away, Revocations goes on trying:
+// the tokens are in the outbox since they left the grant. It returns ErrNotFound
+// where there is no grant, or the store's error.
 func (s *Source) Revoke(ctx context.Context, userID string) (Revocation, error) {
-	// A provider without RFC 7009 may take an access token to revoke the rest,
-	// so have a valid one if that is possible.
-	if _, err := s.Token(ctx, userID); err != nil {
-		s.Logger.DebugContext(ctx, "no access token to revoke with", "error", err)
-	}
-	g, sessions, err := s.Store.Erase(ctx, userID)
+	pending, sessions, err := s.Store.Erase(ctx, userID)
 	if err != nil {
 		return Revocation{}, fmt.Errorf("erase grant: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), presentLimit)
-	defer cancel()
-	upstream, err := s.Withdrawer.Revoke(ctx, g.Access, g.Refresh)
-	if err != nil {
-		f := AsFailure(err)
-		s.Logger.WarnContext(ctx, "consent not withdrawn at the provider", "grant_id", g.ID, "reason", f.Reason, "status", f.Status)
+	if pending.ID == "" {
+		return Revocation{Sessions: sessions}, nil
 	}
-	return Revocation{Sessions: sessions, Upstream: upstream && err == nil}, nil
+	confirmed := make(chan bool, 1)
+	s.running.Go(func() { confirmed <- s.Revocations.attempt(ctx, pending) })
+	return Revocation{Sessions: sessions, Upstream: <-confirmed}, nil
 }

@@ -9,8 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/secret"
+	"galaxygate/internal/session"
 	"galaxygate/internal/storetest"
 )
 
@@ -28,6 +30,9 @@ type simulation struct {
 	leases  []*lease
 	served  map[string]bool // access tokens that were stored, so may be given out
 	excuses map[string]bool // what may cost the user another sign-in
+
+	signedIn  bool // the user is, as far as they have not given the consent back
+	signedOut int  // how often the user has
 }
 
 const simulatedUser = "alice"
@@ -95,13 +100,23 @@ func (s *simulation) stored() grant.Grant {
 
 // signIn stores what a sign-in at the provider brought, as package login does.
 func (s *simulation) signIn(k signInKind) {
-	tokens := s.idp.signIn(k, s.stored().Refresh)
+	old := s.stored().Refresh
+	tokens := s.idp.signIn(k, old)
 	s.serve(tokens.Access)
-	replaced := s.store.SignIn(secret.Random().Reveal(), simulatedUser, tokens, time.Now())
-	s.note("the user signs in, with refresh token %q in place of %q", tokens.Refresh.Reveal(), replaced.Reveal())
-	if !replaced.IsZero() {
-		_, _ = s.idp.Revoke(context.Background(), secret.Text{}, replaced)
+	s.store.SignIn(secret.Random().Reveal(), simulatedUser, secret.Random().Reveal(), tokens, time.Now())
+	s.signedIn = true
+	s.note("the user signs in, with refresh token %q in place of %q", tokens.Refresh.Reveal(), old.Reveal())
+	if !s.stored().Refresh.Equal(old) {
+		_, _ = s.idp.Revoke(context.Background(), secret.Text{}, old)
 	}
+}
+
+// signOut ends the user's sessions. The tokens stay, to be used by nobody.
+func (s *simulation) signOut() {
+	ended, _ := s.store.EndOthers(context.Background(), simulatedUser, "", session.LoggedOut, time.Now())
+	s.signedIn, s.signedOut = false, s.signedOut+1
+	s.excuse("a user who signed out")
+	s.note("the user signs out of %d sessions", ended)
 }
 
 func (s *simulation) serve(access secret.Text) {
@@ -137,9 +152,13 @@ type span struct{ from, to time.Time }
 func (s *simulation) newNode(name string, skew time.Duration) *node {
 	n := &node{s: s, name: name, dead: make(chan struct{})}
 	n.source = &grant.Source{
-		Store: n, Leases: n, Refresher: n, Revoker: s.idp, Withdrawer: withdrawal{s.idp},
+		Store: n, Leases: n, Refresher: n,
 		Early: time.Minute, Now: func() time.Time { return time.Now().Add(skew) },
 		Logger: slog.New(slog.DiscardHandler),
+	}
+	n.source.Revocations = &grant.Revocations{
+		Outbox: outbox{n: n}, Claims: outbox{n: n}, Revoker: s.idp,
+		Now: n.source.Now, Logger: n.source.Logger,
 	}
 	return n
 }
@@ -274,13 +293,35 @@ func (n *node) Grant(ctx context.Context, userID string) (g grant.Grant, err err
 }
 
 // Erase implements grant.Store.
-func (n *node) Erase(ctx context.Context, userID string) (g grant.Grant, sessions int, err error) {
+func (n *node) Erase(ctx context.Context, userID string) (p grant.PendingRevocation, sessions int, err error) {
 	err = n.statement(ctx, func() error {
-		g, sessions, err = n.s.store.Erase(ctx, userID)
+		p, sessions, err = n.s.store.Erase(ctx, userID)
 		n.s.note("%s: erase: %v", n.name, err)
 		return err
 	})
-	return g, sessions, err
+	return p, sessions, err
+}
+
+// outbox is one from which everything is attempted at once.
+type outbox struct {
+	grant.Outbox // what Revocations.Run asks of it
+	grant.Claims // what a provider asks of it that is away
+
+	n *node
+}
+
+// EnqueueRevocation implements grant.Outbox.
+func (o outbox) EnqueueRevocation(ctx context.Context, p grant.PendingRevocation) error {
+	return o.n.statement(ctx, func() error {
+		o.n.s.note("%s: discards %q", o.n.name, p.Tokens.Refresh.Reveal())
+		_, err := o.n.s.idp.Revoke(ctx, p.Tokens.Access, p.Tokens.Refresh)
+		return err
+	})
+}
+
+// ConcludeRevocation implements grant.Claims.
+func (o outbox) ConcludeRevocation(ctx context.Context, _ grant.PendingRevocation, _ audit.Event) error {
+	return o.n.statement(ctx, func() error { return nil })
 }
 
 // Watch implements grant.Store.
@@ -396,13 +437,25 @@ func (s *simulation) signInAgain(n *node, g grant.Grant, reason string) {
 			s.violated("%s: no refresh token, where there is one", n.name)
 		}
 	case "refresh_interrupted":
-		if l := s.lease(func(l *lease) bool { return l.owner == g.LeaseOwner }); l == nil || !l.mayLapse() {
-			s.violated("%s: interrupted, where nothing interrupted %q", n.name, g.LeaseOwner)
+		if lapsed := s.lapsed(g); g.Lapses == 0 || lapsed < g.Lapses {
+			s.violated("%s: interrupted %d times, of which %d are explained", n.name, g.Lapses, lapsed)
 		}
 	case "invalid_grant": // the provider answers for that
 	default:
 		s.violated("%s: sign in again for %q", n.name, reason)
 	}
+}
+
+// lapsed is how many leases on the grant's refresh token may have run out.
+func (s *simulation) lapsed(g grant.Grant) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.leases {
+		if l.grant == g.ID && l.token.Equal(g.Refresh) && !l.over && l.mayLapse() {
+			n++
+		}
+	}
+	return n
 }
 
 // mayLapse reports whether the lease's owner is excused from ending it.

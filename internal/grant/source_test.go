@@ -28,18 +28,10 @@ type house struct {
 	withdrawn withdrawals
 }
 
-// withdrawals remembers the tokens that consents were withdrawn with.
-type withdrawals struct{ refresh []string }
-
-func (w *withdrawals) Revoke(_ context.Context, _, refresh secret.Text) (bool, error) {
-	w.refresh = append(w.refresh, refresh.Reveal())
-	return true, nil
-}
-
 // replica returns a source of its own, as another process would have.
 func (h *house) replica(db *store.DB) *grant.Source {
 	return &grant.Source{
-		Store: db, Leases: db, Refresher: h.provider.client, Revoker: h.provider.client, Withdrawer: &h.withdrawn,
+		Store: db, Leases: db, Refresher: h.provider.client, Revocations: h.revocations(db),
 		Early: time.Minute, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -48,7 +40,7 @@ func (h *house) replica(db *store.DB) *grant.Source {
 func (h *house) signIn(t *testing.T, access, refresh string, life, left time.Duration) {
 	t.Helper()
 	now := time.Now().Add(left - life)
-	s, _, err := h.db.SignIn(t.Context(), login.SignIn{
+	s, err := h.db.SignIn(t.Context(), login.SignIn{
 		Issuer: "https://id.example.com", Subject: "alice",
 		Tokens: grant.Tokens{
 			Access: secret.New(access), Refresh: secret.New(refresh),
@@ -192,6 +184,32 @@ func TestACancelledCallerDoesNotCancelTheRefresh(t *testing.T) {
 		}
 		if g := h.grant(t); g.Refresh.Reveal() != "refresh-1" {
 			t.Error("the successor was not stored")
+		}
+	})
+}
+
+func TestACallerWhoseTimeIsUpHearsThatTheProviderIsAway(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, h *house, _ testdb.Open) {
+		h.signIn(t, "access-0", "refresh-0", life, expired)
+		release := make(chan struct{})
+		h.provider.answers(func(int) answer {
+			<-release
+			return tokens("access-1", "refresh-1", life)
+		})
+		source := h.replica(h.db)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := source.Token(ctx, h.user)
+		if f := (*grant.Failure)(nil); !errors.As(err, &f) || f.Kind != grant.Later || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		close(release)
+		if err := source.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if g := h.grant(t); g.Refresh.Reveal() != "refresh-1" || g.Failures != 0 {
+			t.Errorf("stored: %+v", g)
 		}
 	})
 }
@@ -419,11 +437,11 @@ func TestARefreshThatLostItsGrantIsDiscardedAndRevoked(t *testing.T) {
 				if got.Value.Reveal() != tt.want || (tt.want == "") != errors.Is(err, grant.ErrNotFound) {
 					t.Errorf("got %q, %v", got.Value.Reveal(), err)
 				}
-				if revoked := h.provider.revocations(); !slices.Contains(revoked, "refresh-1") {
-					t.Errorf("revoked %q, want refresh-1 among them", revoked)
+				if due := h.due(t, grant.RevokeTokens); !slices.Contains(due, "refresh-1") {
+					t.Errorf("to be revoked: %q, want refresh-1 among them", due)
 				}
-				if len(h.withdrawn.refresh) != 0 {
-					t.Error("the whole consent was withdrawn, the new sign-in's with it")
+				if due := h.due(t, grant.RevokeConsent); len(due) != 0 {
+					t.Errorf("the whole consent is to be withdrawn, the new sign-in's with it: %q", due)
 				}
 			})
 		})

@@ -37,6 +37,9 @@ type Public struct {
 	// RateKey names the caller that a request counts for, or is empty where its
 	// client address counts.
 	RateKey func(*http.Request) string
+	// Unlimited are the paths whose requests count for nobody: those of a few
+	// senders who speak for many users. It may be empty.
+	Unlimited []string
 	// Observe is told of each request how it ended: the pattern of its route,
 	// empty where none matched, the status, and how long it took. It may be nil.
 	Observe func(route string, status int, took time.Duration)
@@ -62,7 +65,7 @@ func (p Public) Handler() http.Handler {
 		shareWith(p.AllowedOrigins),
 		refuseForeign(p.SessionCookie, append([]string{p.Origin}, p.AllowedOrigins...)),
 		p.Session,
-		limitRate(p.RateLimit, p.RateKey, p.Now),
+		limitRate(p.RateLimit, p.RateKey, p.Unlimited, p.Now),
 	)
 }
 

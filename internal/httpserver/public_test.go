@@ -387,3 +387,24 @@ func TestRefusalOutsideGraphQLIsText(t *testing.T) {
 		t.Errorf("got %d %q, want 429 as text", got.status, got.body)
 	}
 }
+
+func TestUnlimitedPathsCountForNobody(t *testing.T) {
+	t.Parallel()
+	h := newPublic(func(p *httpserver.Public) {
+		p.RateLimit = 1
+		p.Unlimited = []string{"/auth/logout"}
+	})
+	for range 5 {
+		if got := send(t, h, http.MethodPost, "/auth/logout", "", nil); got.status != http.StatusOK {
+			t.Fatalf("unlimited path: got %d", got.status)
+		}
+	}
+	for i, want := range []int{200, 429} {
+		if got := send(t, h, http.MethodGet, "/", "", nil); got.status != want {
+			t.Errorf("request %d to another path: got %d, want %d", i+1, got.status, want)
+		}
+	}
+	if got := send(t, h, http.MethodPost, "/auth/logout", "", nil); got.status != http.StatusOK {
+		t.Errorf("unlimited path, of a caller beyond the limit: got %d", got.status)
+	}
+}

@@ -3,6 +3,7 @@ package httpserver
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -16,8 +17,8 @@ import (
 const maxCallers = 100_000
 
 // limitRate refuses requests of a caller beyond perMinute, as a token bucket of
-// that size. 0 is no limit.
-func limitRate(perMinute int, key func(*http.Request) string, now func() time.Time) Middleware {
+// that size, but none to the unlimited paths. 0 is no limit.
+func limitRate(perMinute int, key func(*http.Request) string, unlimited []string, now func() time.Time) Middleware {
 	if perMinute == 0 {
 		return func(next http.Handler) http.Handler { return next }
 	}
@@ -27,6 +28,10 @@ func limitRate(perMinute int, key func(*http.Request) string, now func() time.Ti
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if slices.Contains(unlimited, r.URL.Path) {
+				next.ServeHTTP(w, r)
+				return
+			}
 			limiter, _ := limiters.ComputeIfAbsent(caller(r, key), fresh)
 			at := now()
 			reservation := limiter.ReserveN(at, 1)

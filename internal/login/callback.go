@@ -13,12 +13,8 @@ import (
 	"galaxygate/internal/session"
 )
 
-// The times that a sign-in's last steps and the revocation of replaced tokens
-// may take.
-const (
-	callbackLimit = 30 * time.Second
-	revokeLimit   = 10 * time.Second
-)
+// callbackLimit is the time that a sign-in's last steps may take.
+const callbackLimit = 30 * time.Second
 
 // callback takes the browser back from the provider (OpenID Connect Core 1.0,
 // section 3.1.2.5) and signs it in.
@@ -48,15 +44,12 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) {
 	if old, ok := session.FromContext(r.Context()); ok {
 		signIn.EndSessionID = old.ID
 	}
-	created, replaced, err := h.Store.SignIn(ctx, signIn, h.Now())
+	created, err := h.Store.SignIn(ctx, signIn, h.Now())
 	if err != nil {
 		// The tokens are not revoked: they may be stored all the same, where the
 		// answer was lost, or be the ones of the stored grant once more.
 		h.fail(w, r, attempt.ReturnTo, failure{storeAway, "store", err})
 		return
-	}
-	if !replaced.IsZero() {
-		h.revoke(r.Context(), secret.Text{}, replaced)
 	}
 	h.Logger.InfoContext(r.Context(), "signed in", "user_id", created.UserID, "session_id", created.ID)
 	h.Sessions.SetCookie(w, token)
@@ -81,7 +74,7 @@ func (h *Handler) exchange(ctx context.Context, query url.Values, a Attempt) (Si
 		return SignIn{}, &f
 	}
 	if iss := query.Get("iss"); iss != "" && iss != identity.Issuer { // RFC 9207
-		h.revoke(ctx, tokens.Access, tokens.Refresh)
+		h.discard(ctx, tokens)
 		return SignIn{}, &failure{providerBroken, "issuer", nil}
 	}
 	// The access token must be the same person's as the ID token. A provider
@@ -89,7 +82,7 @@ func (h *Handler) exchange(ctx context.Context, query url.Values, a Attempt) (Si
 	var claims struct{}
 	err = h.Provider.UserInfo(ctx, tokens.Access, identity.Subject, &claims)
 	if errors.Is(err, grant.ErrSubjectMismatch) {
-		h.revoke(ctx, tokens.Access, tokens.Refresh)
+		h.discard(ctx, tokens)
 		return SignIn{}, &failure{providerBroken, "userinfo_subject", err}
 	}
 	if tokens.Scopes == nil {
@@ -103,18 +96,23 @@ func (h *Handler) exchange(ctx context.Context, query url.Values, a Attempt) (Si
 	}, nil
 }
 
-// revoke takes tokens back at the provider, as far as it can, without keeping
-// the browser waiting.
-func (h *Handler) revoke(ctx context.Context, access, refresh secret.Text) {
-	ctx = context.WithoutCancel(ctx)
-	h.running.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, revokeLimit)
-		defer cancel()
-		if _, err := h.Provider.Revoke(ctx, access, refresh); err != nil {
-			f := grant.AsFailure(err)
-			h.Logger.WarnContext(ctx, "replaced tokens not revoked", "reason", f.Reason, "status", f.Status)
-		}
-	})
+// discard has the tokens of a refused sign-in taken back at the provider.
+func (h *Handler) discard(ctx context.Context, t grant.Tokens) {
+	if err := h.Outbox.EnqueueRevocation(ctx, grant.PendingRevocation{Kind: grant.RevokeTokens, Tokens: t}); err != nil {
+		h.Logger.WarnContext(ctx, "tokens of a refused sign-in not to be revoked", "error", err)
+	}
+}
+
+// record writes the failure to the audit log. Where the store has just failed,
+// the log alone has it: the browser does not wait for the store a second time.
+func (h *Handler) record(ctx context.Context, f failure) {
+	if f.page == storeAway {
+		return
+	}
+	event := audit.Event{Kind: audit.SignInFailed, Reason: f.reason, At: h.Now()}
+	if err := h.Audit.Record(ctx, event); err != nil {
+		h.Logger.ErrorContext(ctx, "audit event not recorded", "kind", event.Kind, "error", err)
+	}
 }
 
 // fail ends a sign-in that did not succeed: it is logged and recorded, and the
@@ -130,10 +128,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, returnTo string, 
 	default:
 		h.Logger.InfoContext(r.Context(), "sign-in failed", "reason", f.reason)
 	}
-	event := audit.Event{Kind: audit.SignInFailed, Reason: f.reason, At: h.Now()}
-	if err := h.Audit.Record(r.Context(), event); err != nil {
-		h.Logger.ErrorContext(r.Context(), "audit event not recorded", "kind", event.Kind, "error", err)
-	}
+	h.record(r.Context(), f)
 	target, err := url.Parse(returnTo)
 	if returnTo == "" || err != nil {
 		h.page(w, r, f.page)

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"galaxygate/internal/audit"
-	"galaxygate/internal/background"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/passport"
 	"galaxygate/internal/redirect"
@@ -30,15 +29,16 @@ type Provider interface {
 	AuthCodeURL(ctx context.Context, a passport.Authorization) (string, error)
 	Exchange(ctx context.Context, code, verifier, nonce secret.Text) (passport.Identity, grant.Tokens, error)
 	UserInfo(ctx context.Context, access secret.Text, subject string, claims any) error
-	grant.Revoker
+	VerifyLogout(ctx context.Context, token secret.Text) (passport.Logout, error)
 }
 
-// Handler signs browsers in and out. Its fields are set before first use and
-// not changed after; Wait must be called before the process ends.
+// Handler signs browsers in and out, and out where the provider says so. Its
+// fields are set before first use and not changed after.
 type Handler struct {
 	Provider  Provider
 	Store     Store
 	Grants    grant.Store
+	Outbox    grant.Outbox
 	Sessions  *session.Manager
 	Audit     audit.Log
 	PublicURL *url.URL
@@ -46,16 +46,15 @@ type Handler struct {
 	Scopes    []string       // asked for at every sign-in
 	Now       func() time.Time
 	Logger    *slog.Logger
-
-	running background.Group // revocations of replaced tokens
 }
 
 // Routes returns the handler's paths, as patterns of http.ServeMux.
 func (h *Handler) Routes() map[string]http.Handler {
 	return map[string]http.Handler{
-		"GET /auth/login":    getOnly(h.login),
-		"GET /auth/callback": getOnly(h.callback),
-		"POST /auth/logout":  http.HandlerFunc(h.logout),
+		"GET /auth/login":           getOnly(h.login),
+		"GET /auth/callback":        getOnly(h.callback),
+		"POST /auth/logout":         http.HandlerFunc(h.logout),
+		"POST " + BackChannelLogout: http.HandlerFunc(h.backChannelLogout),
 	}
 }
 
@@ -70,14 +69,6 @@ func getOnly(next http.HandlerFunc) http.Handler {
 		}
 		next(w, r)
 	})
-}
-
-// Wait waits until the work that requests left behind has ended, or ctx has.
-func (h *Handler) Wait(ctx context.Context) error {
-	if err := h.running.Wait(ctx); err != nil {
-		return fmt.Errorf("wait for revocations: %w", err)
-	}
-	return nil
 }
 
 // login sends the browser to the provider (OpenID Connect Core 1.0, section

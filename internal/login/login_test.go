@@ -11,12 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/login"
 	"galaxygate/internal/passport"
 	"galaxygate/internal/redirect"
 	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
+	"galaxygate/internal/store"
 	"galaxygate/internal/testdb"
 )
 
@@ -24,8 +26,12 @@ import (
 // driven by the end-to-end tests.
 type provider struct {
 	refresh string // what the next sign-in brings
+	other   bool   // userinfo is about another person
+	iss     string // what the callback is called with beside the code
 	asked   []string
-	revoked []string
+
+	logout    passport.Logout // what the next logout token says
+	logoutErr error
 }
 
 func (p *provider) AuthCodeURL(_ context.Context, a passport.Authorization) (string, error) {
@@ -38,24 +44,29 @@ func (p *provider) Exchange(context.Context, secret.Text, secret.Text, secret.Te
 		grant.Tokens{Access: secret.New("access"), Refresh: secret.New(p.refresh), AccessExpiresAt: time.Now().Add(time.Hour)}, nil
 }
 
-func (p *provider) UserInfo(context.Context, secret.Text, string, any) error { return nil }
+func (p *provider) UserInfo(context.Context, secret.Text, string, any) error {
+	if p.other {
+		return grant.ErrSubjectMismatch
+	}
+	return nil
+}
 
-func (p *provider) Revoke(_ context.Context, _, refresh secret.Text) (bool, error) {
-	p.revoked = append(p.revoked, refresh.Reveal())
-	return true, nil
+func (p *provider) VerifyLogout(context.Context, secret.Text) (passport.Logout, error) {
+	return p.logout, p.logoutErr
 }
 
 // readOnly is a store that can no longer be written.
 type readOnly struct{ login.Store }
 
-func (readOnly) SignIn(context.Context, login.SignIn, time.Time) (session.Session, secret.Text, error) {
-	return session.Session{}, secret.Text{}, errors.New("read-only")
+func (readOnly) SignIn(context.Context, login.SignIn, time.Time) (session.Session, error) {
+	return session.Session{}, errors.New("read-only")
 }
 
 // desk is a handler behind https, and one browser.
 type desk struct {
 	*login.Handler
 	provider *provider
+	db       *store.DB
 	http     http.Handler
 	cookies  map[string]*http.Cookie
 }
@@ -68,9 +79,9 @@ func open(t *testing.T) *desk {
 		Store: db, Ender: db, IdleTimeout: time.Hour, Lifetime: time.Hour, Secure: true,
 		Unavailable: http.NotFoundHandler(), Now: time.Now, Logger: logger,
 	}
-	d := &desk{provider: &provider{refresh: "refresh-1"}, cookies: make(map[string]*http.Cookie)}
+	d := &desk{provider: &provider{refresh: "refresh-1"}, db: db, cookies: make(map[string]*http.Cookie)}
 	d.Handler = &login.Handler{
-		Provider: d.provider, Store: db, Grants: db, Sessions: sessions, Audit: db, Scopes: []string{"openid", "email"},
+		Provider: d.provider, Store: db, Grants: db, Outbox: db, Sessions: sessions, Audit: db, Scopes: []string{"openid", "email"},
 		PublicURL: &url.URL{Scheme: "https", Host: "gate.example.com"}, Returns: redirect.Rules{}, Now: time.Now, Logger: logger,
 	}
 	mux := http.NewServeMux()
@@ -102,11 +113,23 @@ func (d *desk) signIn(t *testing.T, query string) *http.Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp := d.send(http.MethodGet, "/auth/callback?code=c&state="+at.Query().Get("state"))
-	if err := d.Wait(t.Context()); err != nil {
-		t.Fatal(err)
+	return d.send(http.MethodGet, "/auth/callback?code=c&state="+at.Query().Get("state")+d.provider.iss)
+}
+
+// pending returns the refresh tokens that are to be revoked, and claims them.
+func (d *desk) pending(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for {
+		p, err := d.db.ClaimRevocation(t.Context(), grant.RevokeTokens, time.Hour)
+		if errors.Is(err, grant.ErrNotFound) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p.Tokens.Refresh.Reveal())
 	}
-	return resp
 }
 
 func TestSigningInAgainRevokesTheReplacedToken(t *testing.T) {
@@ -114,13 +137,33 @@ func TestSigningInAgainRevokesTheReplacedToken(t *testing.T) {
 	d := open(t)
 	d.signIn(t, "")
 	d.signIn(t, "")
-	if len(d.provider.revoked) != 0 {
-		t.Errorf("revoked %q, which is the stored token once more", d.provider.revoked)
+	if pending := d.pending(t); len(pending) != 0 {
+		t.Errorf("to be revoked: %q, which is the stored token once more", pending)
 	}
 	d.provider.refresh = "refresh-2"
 	d.signIn(t, "")
-	if !slices.Equal(d.provider.revoked, []string{"refresh-1"}) {
-		t.Errorf("revoked %q, want refresh-1", d.provider.revoked)
+	if pending := d.pending(t); !slices.Equal(pending, []string{"refresh-1"}) {
+		t.Errorf("to be revoked: %q, want refresh-1", pending)
+	}
+}
+
+func TestTheTokensOfARefusedSignInAreRevoked(t *testing.T) {
+	t.Parallel()
+	for name, refuse := range map[string]func(*provider){
+		"an answer of another issuer": func(p *provider) { p.iss = "&iss=https://evil.example.com" },
+		"tokens of another person":    func(p *provider) { p.other = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := open(t)
+			refuse(d.provider)
+			if resp := d.signIn(t, ""); resp.StatusCode != http.StatusBadGateway {
+				t.Errorf("got status %d", resp.StatusCode)
+			}
+			if pending := d.pending(t); !slices.Equal(pending, []string{"refresh-1"}) {
+				t.Errorf("to be revoked: %q, want refresh-1", pending)
+			}
+		})
 	}
 }
 
@@ -132,8 +175,38 @@ func TestASignInThatCannotBeStoredRevokesNothing(t *testing.T) {
 	if resp := d.signIn(t, ""); resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("got status %d", resp.StatusCode)
 	}
-	if len(d.provider.revoked) != 0 {
-		t.Errorf("revoked %q, which the stored grant holds", d.provider.revoked)
+	if pending := d.pending(t); len(pending) != 0 {
+		t.Errorf("to be revoked: %q, which the stored grant holds", pending)
+	}
+}
+
+// hungLog is an audit log whose store answers nothing.
+type hungLog struct{}
+
+func (hungLog) Record(ctx context.Context, _ audit.Event) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestABrowserDoesNotWaitTwiceForAStoreThatIsAway(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	at, err := d.send(http.MethodGet, "/auth/login").Location()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Store, d.Audit = readOnly{d.Store}, hungLog{}
+	answered := make(chan int, 1)
+	go func() {
+		answered <- d.send(http.MethodGet, "/auth/callback?code=c&state="+at.Query().Get("state")).StatusCode
+	}()
+	select {
+	case status := <-answered:
+		if status != http.StatusServiceUnavailable {
+			t.Errorf("got status %d", status)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the browser waits for the audit log")
 	}
 }
 

@@ -46,11 +46,15 @@ type Store interface {
 	TakeAttempt(ctx context.Context, state, browser secret.Text, now time.Time) (Attempt, error)
 	// SignIn creates or finds the user, replaces the user's grant, ends
 	// EndSessionID as session.Replaced, creates the session, and writes the
-	// audit rows, in one transaction. It returns the session and the refresh
-	// token that is no longer stored (zero: none).
+	// audit rows, in one transaction. It returns the session.
+	//
+	// A refresh token that is no longer stored becomes a pending revocation. Those
+	// of the user's that are pending spare what the user has now consented to: a
+	// grant.RevokeConsent becomes a grant.RevokeTokens, and one of tokens that
+	// have now come again is dropped.
 	//
 	// Where the sign-in brought no refresh token and the stored grant has one,
 	// that one stays, with its version and lease: a refresh in flight must
 	// still be able to publish its successor.
-	SignIn(ctx context.Context, s SignIn, now time.Time) (session.Session, secret.Text, error)
+	SignIn(ctx context.Context, s SignIn, now time.Time) (session.Session, error)
 }

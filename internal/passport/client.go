@@ -34,6 +34,9 @@ type Config struct {
 	// AssumedLife is how long an access token is taken to live whose end neither
 	// the reply nor the token tells; 0 means 5 minutes.
 	AssumedLife time.Duration
+	// RefreshLife is how long a refresh token is taken to live of whose end the
+	// provider says nothing; 0: that is unknown.
+	RefreshLife time.Duration
 	// Timeout ends a request to the provider; 0 means 10 seconds.
 	Timeout time.Duration
 
@@ -88,7 +91,8 @@ func (c *Client) Run(ctx context.Context) error {
 		if err == nil {
 			c.settle(p, nil)
 			c.cfg.Logger.InfoContext(ctx, "provider discovered", "issuer", c.cfg.Issuer,
-				"client_auth", p.authMethod, "algorithms", p.algorithms, "revocation", p.revocationURL != "")
+				"client_auth", p.authMethod, "algorithms", p.algorithms, "revocation", p.revocationURL != "",
+				"backchannel_logout", p.logoutTokens)
 			return nil
 		}
 		if ctx.Err() != nil {

@@ -142,3 +142,26 @@ func shortDuration(d string) string {
 	}
 	return d
 }
+
+// A client must know every word that can become a grant's reason.
+func TestReasonsToSignInAgainAreDocumented(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile("../../docs/clients.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := map[string]bool{"consent_withdrawn": true, grant.ReasonSubject: true} // userinfo's
+	for _, r := range readReplies(t) {
+		if grant.Kind(r.kind) == grant.SignInAgain {
+			reasons[r.reason] = true
+		}
+	}
+	for reason := range reasons {
+		if !bytes.Contains(guide, []byte("`"+reason+"`")) {
+			t.Errorf("docs/clients.md does not say what %s means", reason)
+		}
+	}
+	if len(reasons) < 6 {
+		t.Errorf("only %d reasons are known", len(reasons))
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+	"golang.org/x/time/rate"
 
 	"galaxygate/internal/grant"
 	"galaxygate/internal/secret"
@@ -35,6 +36,8 @@ type provider struct {
 
 	revocationURL    string // empty: the provider has none
 	revocationMethod string // empty: none that the client knows
+
+	logoutTokens bool // whether it says that it sends some; they are taken in any case
 }
 
 // metadata is what the client reads of the discovery document beside what
@@ -46,6 +49,7 @@ type metadata struct {
 	RevocationMethods  []string `json:"revocation_endpoint_auth_methods_supported"`
 	IDTokenAlgorithms  []string `json:"id_token_signing_alg_values_supported"`
 	UserInfoAlgorithms []string `json:"userinfo_signing_alg_values_supported"`
+	LogoutTokens       bool     `json:"backchannel_logout_supported"`
 }
 
 func (c *Client) discover(ctx context.Context) (*provider, error) {
@@ -69,12 +73,13 @@ func (c *Client) discover(ctx context.Context) (*provider, error) {
 	}
 	p := &provider{
 		endpoint:           found.Endpoint(),
-		keys:               oidc.NewRemoteKeySet(ctx, m.JWKSURI),
+		keys:               oidc.NewRemoteKeySet(c.keysContext(ctx), m.JWKSURI),
 		authMethod:         authMethod(m.TokenAuthMethods),
 		algorithms:         trusted(m.IDTokenAlgorithms),
 		userInfoURL:        found.UserInfoEndpoint(),
 		userInfoAlgorithms: trusted(m.IDTokenAlgorithms),
 		revocationURL:      m.RevocationEndpoint,
+		logoutTokens:       m.LogoutTokens,
 	}
 	if len(m.UserInfoAlgorithms) > 0 {
 		p.userInfoAlgorithms = trusted(m.UserInfoAlgorithms)
@@ -94,6 +99,37 @@ func (c *Client) discover(ctx context.Context) (*provider, error) {
 		p.endpoint.AuthStyle = oauth2.AuthStyleInParams
 	}
 	return p, nil
+}
+
+// The provider's keys are read again for every token that those at hand do not
+// verify. Anyone may send a logout token, so that is bounded: a key that is new
+// is found all the same, whoever's token it was that had them read.
+const (
+	keysInterval = 5 * time.Second
+	keysBurst    = 10
+)
+
+// keysContext returns a context under which go-oidc reads the provider's keys.
+func (c *Client) keysContext(ctx context.Context) context.Context {
+	limiter := rate.NewLimiter(rate.Every(keysInterval), keysBurst)
+	return oidc.ClientContext(ctx, c.client(seldom{documents{base: c.wire, now: c.cfg.Now}, limiter}))
+}
+
+// seldom is a transport that fails requests beyond its limit, without sending
+// them.
+type seldom struct {
+	documents
+	limiter *rate.Limiter
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s seldom) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !s.limiter.AllowN(s.now(), 1) {
+		f := later("keys_limited")
+		f.RetryAfter = keysInterval
+		return nil, f
+	}
+	return s.documents.RoundTrip(req)
 }
 
 // documentFailure returns why discovery or keys could not be read: malformed

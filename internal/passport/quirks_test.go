@@ -268,6 +268,51 @@ func TestRollupsTokens(t *testing.T) {
 	}
 }
 
+func TestTheEndOfARefreshToken(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	key := newSigner(t, "k1")
+	ending := func(at time.Duration) string { return key.sign(t, map[string]any{"exp": clock().Add(at).Unix()}) }
+	tests := []struct {
+		name    string
+		answer  map[string]any
+		assumed time.Duration
+		want    time.Duration // 0: unknown
+	}{
+		{"Keycloak says it", map[string]any{"refresh_token": "new", "refresh_expires_in": 1800}, 0, 30 * time.Minute},
+		{"GitHub and Microsoft say it", map[string]any{"refresh_token": "new", "refresh_token_expires_in": "15811200"}, 0, 183 * day},
+		{"said of a token that is kept", map[string]any{"refresh_expires_in": 1800.0}, day, 30 * time.Minute},
+		{"a JWT says it", map[string]any{"refresh_token": ending(day)}, 0, day},
+		{"the reply goes before the JWT, and both before the setting", map[string]any{"refresh_token": ending(day), "refresh_expires_in": 60}, time.Hour, time.Minute},
+		{"the JWT goes before the setting", map[string]any{"refresh_token": ending(day)}, time.Hour, day},
+		{"a JWT that is past says nothing", map[string]any{"refresh_token": ending(-day)}, 0, 0},
+		{"nobody says it", map[string]any{"refresh_token": "new"}, 0, 0},
+		{"the setting says it of a new token", map[string]any{"refresh_token": "new"}, 90 * day, 90 * day},
+		{"a JWT without an end has the setting's", map[string]any{"refresh_token": key.sign(t, map[string]any{"jti": "1"})}, 90 * day, 90 * day},
+		{"the setting says nothing of a token that is kept", map[string]any{}, 90 * day, 0},
+		{"nor of the one presented, come again", map[string]any{"refresh_token": "presented-tok3n"}, 90 * day, 0},
+		{"0 is not an end", map[string]any{"refresh_token": "new", "refresh_expires_in": 0}, 0, 0},
+		{"nonsense is not an end", map[string]any{"refresh_token": "new", "refresh_expires_in": "soon"}, 0, 0},
+		{"an end beyond all time is bounded", map[string]any{"refresh_token": "new", "refresh_expires_in": 1e300}, 0, (1 << 31) * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFakeProvider(t)
+			tt.answer["access_token"] = "at-tok3n"
+			f.answer(tt.answer)
+			c, _ := f.client(func(cfg *passport.Config) { cfg.RefreshLife = tt.assumed })
+			want := time.Time{}
+			if tt.want != 0 {
+				want = clock().Add(tt.want)
+			}
+			if got := mustRefresh(t, c).RefreshExpiresAt; !got.Equal(want) {
+				t.Errorf("end: got %s, want %s", got, want)
+			}
+		})
+	}
+}
+
 func TestAuthCodeURL(t *testing.T) {
 	t.Parallel()
 	f := newFakeProvider(t)

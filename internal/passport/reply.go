@@ -124,6 +124,8 @@ func (r reply) canonical() *http.Response {
 		"id_token":      r.members.text("id_token"),
 		"scope":         r.members.words("scope"),
 		"expires_in":    seconds(r.members["expires_in"]),
+		// Keycloak's word for it, or GitHub's and Microsoft's.
+		"refresh_expires_in": max(seconds(r.members["refresh_expires_in"]), seconds(r.members["refresh_token_expires_in"])),
 	})
 	return &http.Response{
 		Status: "200 OK", StatusCode: http.StatusOK,

@@ -71,8 +71,13 @@ func (c *Client) revoke(ctx context.Context, p *provider, token secret.Text, hin
 		return true, nil
 	}
 	r := readReply(resp, []secret.Text{token, c.cfg.ClientSecret}, c.cfg.Now())
-	if r.members.text("error") == "unsupported_token_type" {
+	switch code := r.members.text("error"); {
+	case code == "unsupported_token_type":
 		return false, nil
+	case resp.StatusCode/100 == 4 && (code == "invalid_token" || code == "invalid_grant"):
+		// RFC 7009, section 2.2, wants 200 for a token that is invalid: what the
+		// call is for is achieved already.
+		return true, nil
 	}
 	return false, r.revocationFailure()
 }

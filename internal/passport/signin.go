@@ -81,7 +81,7 @@ func (c *Client) exchange(ctx context.Context, p *provider, code, verifier, nonc
 		return Identity{}, grant.Tokens{}, asFailure(err)
 	}
 	identity, err := c.verify(ctx, p, extra(tok, "id_token"), tok.AccessToken, nonce)
-	tokens := c.tokens(tok)
+	tokens := c.tokens(tok, secret.Text{})
 	if err != nil {
 		// They belong to nobody who could use them.
 		if _, failed := c.Revoke(ctx, tokens.Access, tokens.Refresh); failed != nil {

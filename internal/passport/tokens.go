@@ -16,9 +16,10 @@ import (
 )
 
 // Refresh presents the refresh token once (RFC 6749, section 6). It returns
-// whatever tokens came; an ID token beside them is not looked at, for nothing
-// may come between the new tokens and their storing. A zero Refresh means that
-// none came and the old one stays in use. Its error is a *grant.Failure.
+// whatever tokens came. An ID token beside them is not verified, for nothing may
+// come between the new tokens and their storing; but whom it names is told. A
+// zero Refresh means that none came and the old one stays in use. Its error is a
+// *grant.Failure.
 func (c *Client) Refresh(ctx context.Context, refresh secret.Text) (grant.Tokens, error) {
 	p, err := c.discovered()
 	if err != nil {
@@ -36,7 +37,23 @@ func (c *Client) Refresh(ctx context.Context, refresh secret.Text) (grant.Tokens
 	if err != nil {
 		return grant.Tokens{}, err
 	}
-	return c.tokens(tok), nil
+	tokens := c.tokens(tok, refresh)
+	tokens.Subject = subjectOf(extra(tok, "id_token"))
+	return tokens, nil
+}
+
+// Names returns the subject that a JWT access token names, empty where it is no
+// JWT or names none. Providers may call the user otherwise in an ID token.
+func Names(access secret.Text) string { return subjectOf(access.Reveal()) }
+
+// subjectOf returns a JWT's "sub", unverified: it came from the token endpoint
+// itself (OpenID Connect Core 1.0, section 3.1.3.7).
+func subjectOf(token string) string {
+	var claims struct {
+		Subject json.RawMessage `json:"sub"`
+	}
+	decodeJWT(token, 1, &claims)
+	return members{"sub": claims.Subject}.text("sub")
 }
 
 // oauth returns x/oauth2's view of the provider, for one call.
@@ -79,9 +96,10 @@ func (t tokenReplies) RoundTrip(req *http.Request) (*http.Response, error) {
 	return r.canonical(), nil
 }
 
-// tokens returns what the canonical reply holds, completed from the access token
-// itself where the reply is silent, as Rollup's always is.
-func (c *Client) tokens(tok *oauth2.Token) grant.Tokens {
+// tokens returns what the canonical reply to the presented refresh token, zero
+// for a code, holds, completed from the tokens themselves where the reply is
+// silent, as Rollup's always is.
+func (c *Client) tokens(tok *oauth2.Token, presented secret.Text) grant.Tokens {
 	t := grant.Tokens{
 		Access:  secret.New(tok.AccessToken),
 		Refresh: secret.New(extra(tok, "refresh_token")), // tok.RefreshToken would be the old one where none came
@@ -104,12 +122,35 @@ func (c *Client) tokens(tok *oauth2.Token) grant.Tokens {
 		// a token that is born expired would be refreshed without end.
 		t.AccessExpiresAt = now.Add(c.cfg.AssumedLife)
 	}
+	t.RefreshExpiresAt = c.refreshEnd(tok, t.Refresh, presented)
 	return t
+}
+
+// refreshEnd is when the refresh token in use after the reply ends: as the reply
+// says, or the token that came with it. Where both are silent a new token has
+// the assumed life, and of one that is kept the reply says nothing: zero.
+func (c *Client) refreshEnd(tok *oauth2.Token, came, presented secret.Text) time.Time {
+	now := c.cfg.Now()
+	if life, _ := tok.Extra("refresh_expires_in").(float64); life > 0 {
+		return now.Add(time.Duration(min(life, 1<<31)) * time.Second)
+	}
+	var claims struct {
+		Expires json.RawMessage `json:"exp"`
+	}
+	decodeJWT(came.Reveal(), 1, &claims)
+	if expires := time.Unix(seconds(claims.Expires), 0); expires.After(now) {
+		return expires
+	}
+	if isNew := !came.IsZero() && !came.Equal(presented); isNew && c.cfg.RefreshLife > 0 {
+		return now.Add(c.cfg.RefreshLife)
+	}
+	return time.Time{}
 }
 
 // accessClaims are what the client reads of an access token. The token is opaque
 // to it by right (RFC 9068, section 6), so they are hints, taken unverified and
-// trusted for nothing but when to refresh and what to ask for.
+// trusted for nothing but when to refresh and what to ask for; and Names, for
+// nothing but to be suspicious.
 type accessClaims struct {
 	Expires json.RawMessage `json:"exp"`
 	Scope   json.RawMessage `json:"scope"`

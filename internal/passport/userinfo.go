@@ -24,8 +24,9 @@ const consentWithdrawn = "re-authorization by user required"
 //
 // The error wraps grant.ErrTokenRejected where the provider refuses the access
 // token. Any other is a *grant.Failure: kind SignInAgain with reason
-// "consent_withdrawn" where the user must consent again, or "userinfo_subject",
-// which wraps grant.ErrSubjectMismatch.
+// "consent_withdrawn" where the user must consent again, or grant.ReasonSubject
+// where the answer is about someone else. That wraps grant.ErrSubjectMismatch,
+// as does an answer about nobody, "userinfo_subject", which is Later.
 func (c *Client) UserInfo(ctx context.Context, access secret.Text, subject string, claims any) error {
 	p, err := c.discovered()
 	if err != nil {
@@ -113,8 +114,11 @@ func decodeUserInfo(body []byte, subject string, claims any) error {
 	if err := json.Unmarshal(body, &named); err != nil {
 		return later("userinfo_malformed")
 	}
-	if named.Subject == "" || named.Subject != subject {
-		f := signInAgain("userinfo_subject")
+	if named.Subject != subject {
+		f := signInAgain(grant.ReasonSubject)
+		if named.Subject == "" { // any JSON object is that: it must not cost users their grants
+			f = later("userinfo_subject")
+		}
 		f.Err = grant.ErrSubjectMismatch
 		return f
 	}

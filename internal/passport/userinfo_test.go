@@ -90,8 +90,8 @@ func TestUserInfoRefused(t *testing.T) {
 		reason string
 		retry  time.Duration
 	}{
-		{name: "another subject", answer: body(200, asJSON, `{"sub":"urn:rollupid:identity/0xb0b","name":"Bob"}`), kind: grant.SignInAgain, reason: "userinfo_subject"},
-		{name: "no subject", answer: body(200, asJSON, `{"name":"Bob"}`), kind: grant.SignInAgain, reason: "userinfo_subject"},
+		{name: "another subject", answer: body(200, asJSON, `{"sub":"urn:rollupid:identity/0xb0b","name":"Bob"}`), kind: grant.SignInAgain, reason: "subject_mismatch"},
+		{name: "no subject", answer: body(200, asJSON, `{"name":"Bob"}`), kind: grant.Later, reason: "userinfo_subject"},
 		{name: "a withdrawn consent at Rollup", answer: body(401, asJSON, `{"code":"UNAUTHORIZED","message":"Authorized data error. Re-authorization by user required"}`), kind: grant.SignInAgain, reason: "consent_withdrawn"},
 		{name: "a withdrawn consent as plain text", answer: body(401, "text/plain", `Authorized data error. Re-authorization by user required`), kind: grant.SignInAgain, reason: "consent_withdrawn"},
 		{name: "limits", answer: body(429, asJSON, `{}`), kind: grant.Later, reason: "rate_limited", retry: 7 * time.Second},
@@ -183,7 +183,9 @@ func TestRevoke(t *testing.T) {
 		}, want: false},
 		{name: "the access token is tried even so", refresh: answer{503, "tok3n"}, access: ok, kind: grant.Later, reason: "http_503", calls: 2},
 		{name: "wrong credentials", refresh: answer{401, `{"error":"invalid_client"}`}, access: ok, kind: grant.OperatorFault, reason: "invalid_client", calls: 2},
-		{name: "invalid_grant is no verdict", refresh: answer{400, `{"error":"invalid_grant","error_description":"rt-tok3n"}`}, access: ok, kind: grant.Later, reason: "invalid_grant", calls: 2},
+		{name: "a token that is invalid already", refresh: answer{400, `{"error":"invalid_grant","error_description":"rt-tok3n"}`}, access: answer{401, `{"error":"invalid_token"}`}, want: true, calls: 2},
+		{name: "a provider in trouble is not believed", refresh: answer{500, `{"error":"invalid_grant"}`}, access: ok, kind: grant.Later, reason: "http_500", calls: 2},
+		{name: "a refusal is no verdict on the grant", refresh: answer{401, `{"code":"UNAUTHORIZED"}`}, access: ok, kind: grant.Later, reason: "unauthorized", calls: 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

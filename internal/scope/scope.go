@@ -23,3 +23,14 @@ func Union(lists ...[]string) []string {
 	}
 	return all
 }
+
+// Without returns the scopes that are not among the others.
+func Without(scopes, others []string) []string {
+	var rest []string
+	for _, one := range scopes {
+		if !slices.Contains(others, one) {
+			rest = append(rest, one)
+		}
+	}
+	return rest
+}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"galaxygate/internal/audit"
 	"galaxygate/internal/secret"
@@ -16,6 +17,8 @@ type contextKey struct{}
 // current is what the context of a signed-in request holds.
 type current struct {
 	session     Session
+	tokenHash   []byte
+	since       time.Time // when it was live
 	left        atomic.Bool
 	clearCookie func()
 }
@@ -28,6 +31,25 @@ func FromContext(ctx context.Context) (Session, bool) {
 		return Session{}, false
 	}
 	return c.session, true
+}
+
+// Confirm returns nil where the session of the context's request is live still,
+// and ErrNotFound where it has ended since the request began, on whichever
+// replica. Any other error means that the store, which is asked when memory does
+// not tell, is away. A context without a session is nobody's to confirm: nil.
+func (m *Manager) Confirm(ctx context.Context) error {
+	c, ok := ctx.Value(contextKey{}).(*current)
+	if !ok {
+		return nil
+	}
+	if c.left.Load() {
+		return ErrNotFound
+	}
+	if !m.Cache.ChangedSince(c.session.ID, c.since) {
+		return nil
+	}
+	_, err := m.authenticate(ctx, c.tokenHash)
+	return err
 }
 
 // Leave makes the context's request anonymous from here on, because its session
@@ -55,7 +77,8 @@ func (m *Manager) Middleware(next http.Handler) http.Handler {
 				m.ClearCookie(w)
 			}
 		}
-		s, err := m.Authenticate(r.Context(), token)
+		since, hash := m.Now(), token.Hash()
+		s, err := m.authenticate(r.Context(), hash)
 		switch {
 		case errors.Is(err, ErrReplaced):
 			// The browser has signed in again while this request was under way:
@@ -73,7 +96,7 @@ func (m *Manager) Middleware(next http.Handler) http.Handler {
 			actor := audit.ActorFrom(r.Context())
 			actor.SessionID = s.ID
 			ctx := audit.WithActor(r.Context(), actor)
-			ctx = context.WithValue(ctx, contextKey{}, &current{session: s, clearCookie: clearCookie})
+			ctx = context.WithValue(ctx, contextKey{}, &current{session: s, tokenHash: hash, since: since, clearCookie: clearCookie})
 			next.ServeHTTP(w, r.WithContext(ctx))
 		}
 	})

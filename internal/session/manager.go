@@ -9,17 +9,40 @@ import (
 	"time"
 
 	"galaxygate/internal/audit"
+	"galaxygate/internal/cache"
 	"galaxygate/internal/secret"
 )
 
 // seenInterval is how often, at most, a session's LastSeenAt is written.
 const seenInterval = time.Minute
 
+// The bounds of a Cache: how many sessions, and for how long at most one that has
+// ended elsewhere is taken for live where word of its end is lost.
+const (
+	cacheSize = 100_000
+	cacheLife = 30 * time.Second
+)
+
+// Cache remembers live sessions by the SHA-256 of their token.
+type Cache = cache.Cache[string, Session]
+
+// NewCache returns an empty cache, whose sessions are forgotten by their ID. Size,
+// Life and Subject of the options are its own to set: where the idle timeout is
+// short, a session that is in use must be read, and so written as seen, before it
+// ends.
+func NewCache(idleTimeout time.Duration, o cache.Options[Session]) *Cache {
+	o.Size, o.Life = cacheSize, min(cacheLife, idleTimeout/4)
+	o.Subject = func(s Session) string { return s.ID }
+	return cache.New[string](o)
+}
+
 // Manager knows the rules of a session's life. Its fields are set before first
 // use and not changed after.
 type Manager struct {
 	Store Store
 	Ender Ender
+	// Cache answers for the Store; nil: nothing is remembered.
+	Cache *Cache
 	// IdleTimeout ends a session that is not used for so long, Lifetime any.
 	IdleTimeout time.Duration
 	Lifetime    time.Duration
@@ -48,16 +71,27 @@ func (m *Manager) New(ctx context.Context, kind Kind) (Session, secret.Text) {
 	}, secret.Random()
 }
 
-// Authenticate returns the live session that the token carries, or ErrNotFound,
-// ErrReplaced among them.
+// authenticate returns the live session whose token has that SHA-256, or
+// ErrNotFound, ErrReplaced among them.
 // Any other error means that the store is away, and nothing about the session.
-func (m *Manager) Authenticate(ctx context.Context, token secret.Text) (Session, error) {
+func (m *Manager) authenticate(ctx context.Context, tokenHash []byte) (Session, error) {
+	s, err := m.Cache.Get(ctx, string(tokenHash), func(ctx context.Context) (Session, error) {
+		return m.lookUp(ctx, tokenHash)
+	})
+	if err == nil && !m.Now().Before(s.ExpiresAt) {
+		return m.lookUp(ctx, tokenHash) // it may have been used elsewhere meanwhile
+	}
+	return s, err
+}
+
+// lookUp reads the session from the store, and says there that it was seen.
+func (m *Manager) lookUp(ctx context.Context, tokenHash []byte) (Session, error) {
 	now := m.Now()
-	s, err := m.Store.Session(ctx, token.Hash(), now)
+	s, err := m.Store.Session(ctx, tokenHash, now)
 	if err != nil {
 		return Session{}, fmt.Errorf("look up session: %w", err)
 	}
-	if now.Sub(s.LastSeenAt) < seenInterval {
+	if now.Sub(s.LastSeenAt) < min(seenInterval, m.IdleTimeout/4) {
 		return s, nil
 	}
 	seen := s
@@ -85,6 +119,12 @@ func (m *Manager) End(ctx context.Context, userID, id string, reason EndReason) 
 // many.
 func (m *Manager) EndOthers(ctx context.Context, userID, keepID string) (int, error) {
 	return m.Ender.EndOthers(ctx, userID, keepID, EndedByUser, m.Now())
+}
+
+// EndByProvider carries out the provider's logout and returns how many sessions
+// ended, or ErrReplayed where it was carried out before.
+func (m *Manager) EndByProvider(ctx context.Context, l Logout) (int, error) {
+	return m.Ender.EndByProvider(ctx, l, m.Now())
 }
 
 // expiry is the sooner of the idle and the absolute end.

@@ -14,6 +14,8 @@ var (
 	// ErrReplaced is an ErrNotFound: the same browser has signed in again, and
 	// has another session.
 	ErrReplaced = fmt.Errorf("%w: replaced by a newer one", ErrNotFound)
+	// ErrReplayed means that a Logout was carried out before.
+	ErrReplayed = errors.New("logout carried out before")
 )
 
 // Kind says what a session was made for.
@@ -34,6 +36,8 @@ const (
 	EndedByUser          EndReason = "revoked"  // from another session
 	Replaced             EndReason = "replaced" // the same browser signed in again
 	AuthorizationRevoked EndReason = "authorization_revoked"
+	EndedByProvider      EndReason = "provider_logout" // the provider said so
+	Expired              EndReason = "expired"         // by itself, and noticed since
 )
 
 // Session is one signed-in browser or app. The token that carries it is not
@@ -41,13 +45,30 @@ const (
 type Session struct {
 	ID         string // random, unrelated to the token
 	UserID     string
-	Subject    string // the user's subject at the provider
+	Subject    string    // the user's subject at the provider
+	UserSince  time.Time // when the user first signed in
 	Kind       Kind
 	UserAgent  string
 	IPAddress  string
 	CreatedAt  time.Time
 	LastSeenAt time.Time
 	ExpiresAt  time.Time // the sooner of the idle and the absolute end
+}
+
+// Logout is a provider's word that a user has signed out there (OpenID Connect
+// Back-Channel Logout 1.0), once it is verified. It concerns the sessions of that
+// issuer's users alone.
+type Logout struct {
+	Issuer string
+	// Subject is whose sessions end, and ProviderSessionID which of the
+	// provider's sessions they belong to. One of the two may be empty: without a
+	// subject they are whoever's, without a provider session all of the subject's.
+	Subject           string
+	ProviderSessionID string
+	// TokenID names the Logout among the issuer's, and ExpiresAt is when it is
+	// refused anyhow, so that nobody need remember it.
+	TokenID   string
+	ExpiresAt time.Time
 }
 
 // Store keeps sessions. Live means: not ended, and ExpiresAt after now.
@@ -70,4 +91,8 @@ type Ender interface {
 	// EndOthers ends the user's live sessions but the one to keep, and returns
 	// how many.
 	EndOthers(ctx context.Context, userID, keepID string, reason EndReason, now time.Time) (int, error)
+	// EndByProvider ends the live sessions that the logout concerns, as
+	// EndedByProvider, and returns how many, none among them. The same logout
+	// once more, on any replica, ends nothing: it is ErrReplayed.
+	EndByProvider(ctx context.Context, l Logout, now time.Time) (int, error)
 }

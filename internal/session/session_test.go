@@ -43,7 +43,7 @@ func open(t *testing.T) *desk {
 func (d *desk) signIn(t *testing.T, subject string) (session.Session, secret.Text) {
 	t.Helper()
 	s, token := d.New(t.Context(), session.Browser)
-	s, _, err := d.db.SignIn(t.Context(), login.SignIn{
+	s, err := d.db.SignIn(t.Context(), login.SignIn{
 		Issuer: "https://id.example.com", Subject: subject, Session: s, SessionToken: token,
 		Tokens: grant.Tokens{Access: secret.New("access"), AccessExpiresAt: d.now.Add(time.Hour)},
 	}, d.now)
@@ -192,7 +192,7 @@ func TestARequestOvertakenByANewSignInLeavesTheNewCookieAlone(t *testing.T) {
 	d := open(t)
 	old, token := d.signIn(t, "alice")
 	s, newer := d.New(t.Context(), session.Browser)
-	if _, _, err := d.db.SignIn(t.Context(), login.SignIn{
+	if _, err := d.db.SignIn(t.Context(), login.SignIn{
 		Issuer: "https://id.example.com", Subject: "alice", Session: s, SessionToken: newer, EndSessionID: old.ID,
 		Tokens: grant.Tokens{Access: secret.New("access"), AccessExpiresAt: d.now.Add(time.Hour)},
 	}, d.now); err != nil {

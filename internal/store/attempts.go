@@ -16,10 +16,6 @@ import (
 	"galaxygate/internal/vault"
 )
 
-// staleAfter is how long after its end an attempt is kept: attempts live for
-// minutes, and clocks of replicas differ by less.
-const staleAfter = 24 * time.Hour
-
 // sealedAttempt is the part of an attempt that is sealed.
 type sealedAttempt struct {
 	Nonce    string   `json:"nonce"`
@@ -35,12 +31,7 @@ func attemptPlace(stateHash []byte) vault.Place {
 const insertAttemptSQL = `
 INSERT INTO sign_in_attempts (state_hash, browser_hash, sealed, expires_at) VALUES (?, ?, ?, ?)`
 
-const deleteStaleAttemptsSQL = `
-DELETE FROM sign_in_attempts WHERE state_hash IN (
-    SELECT state_hash FROM sign_in_attempts WHERE expires_at < ? LIMIT 100 {for update skip locked})`
-
-// SaveAttempt implements login.Store. It also deletes some attempts that have
-// long expired, so that those which nobody comes back from do not pile up.
+// SaveAttempt implements login.Store.
 func (db *DB) SaveAttempt(ctx context.Context, a login.Attempt) error {
 	text, err := json.Marshal(sealedAttempt{
 		Nonce: a.Nonce.Reveal(), Verifier: a.Verifier.Reveal(), Scopes: a.Scopes, ReturnTo: a.ReturnTo,
@@ -53,13 +44,7 @@ func (db *DB) SaveAttempt(ctx context.Context, a login.Attempt) error {
 	if err != nil {
 		return err
 	}
-	err = db.transact(ctx, func(tx *sqlx.Tx) error {
-		if _, err := db.exec(ctx, tx, insertAttemptSQL, state, a.Browser.Hash(), sealed, stamp(a.ExpiresAt)); err != nil {
-			return err
-		}
-		_, err := db.exec(ctx, tx, deleteStaleAttemptsSQL, stamp(a.ExpiresAt.Add(-staleAfter)))
-		return err
-	})
+	_, err = db.exec(ctx, db.write, insertAttemptSQL, state, a.Browser.Hash(), sealed, stamp(a.ExpiresAt))
 	return explain(ctx, "save sign-in attempt", err)
 }
 

@@ -19,6 +19,7 @@ const (
 	maxAddress   = 64
 	maxUserAgent = 256
 	maxRequestID = 128
+	maxEventID   = 64
 )
 
 const insertEventSQL = `
@@ -42,6 +43,51 @@ func (db *DB) record(ctx context.Context, tx sqlx.ExecerContext, e audit.Event) 
 		clip(e.Actor.UserAgent, maxUserAgent), clip(e.Actor.RequestID, maxRequestID))
 	return err
 }
+
+type eventRow struct {
+	ID             string     `db:"id"`
+	At             time.Time  `db:"at"`
+	Kind           audit.Kind `db:"kind"`
+	UserID         string     `db:"user_id"`
+	GrantID        string     `db:"grant_id"`
+	SessionID      string     `db:"session_id"`
+	Reason         string     `db:"reason"`
+	ActorSessionID string     `db:"actor_session_id"`
+	IPAddress      string     `db:"ip_address"`
+	UserAgent      string     `db:"user_agent"`
+	RequestID      string     `db:"request_id"`
+}
+
+const eventsByUserSQL = `
+SELECT id, at, kind, user_id, grant_id, session_id, reason, actor_session_id, ip_address, user_agent, request_id
+  FROM audit_events
+ WHERE user_id = ? AND id < ?
+ ORDER BY id DESC LIMIT ?`
+
+// UserEvents implements audit.Reader.
+func (db *DB) UserEvents(ctx context.Context, userID, before string, limit int) ([]audit.Event, error) {
+	if before = clip(before, maxEventID); before == "" {
+		before = afterAll
+	}
+	var rows []eventRow
+	if err := db.list(ctx, db.read, &rows, eventsByUserSQL, userID, before, limit); err != nil {
+		return nil, explain(ctx, "select audit events", err)
+	}
+	events := make([]audit.Event, len(rows))
+	for i, r := range rows {
+		events[i] = audit.Event{
+			ID: r.ID, Kind: r.Kind, UserID: r.UserID, GrantID: r.GrantID, SessionID: r.SessionID, Reason: r.Reason,
+			Actor: audit.Actor{
+				SessionID: r.ActorSessionID, IPAddress: r.IPAddress, UserAgent: r.UserAgent, RequestID: r.RequestID,
+			},
+			At: r.At.UTC(),
+		}
+	}
+	return events, nil
+}
+
+// afterAll sorts after every ID of an event, by any collation.
+const afterAll = "z"
 
 // eventID returns an ID that sorts by when it was made, since the events of one
 // change have the same time.

@@ -22,8 +22,12 @@ import (
 var errPostgresURL = errors.New("database URL: not a postgres:// URL that the driver understands; " +
 	"check its port and parameters, and write characters such as / and # in a password as %2F and %23")
 
-// maxConns bounds the connections to PostgreSQL, beside the one that listens.
-const maxConns = 20
+// The bounds of the connections to PostgreSQL, beside the one that listens: for
+// what requests ask, and for what replicas tell each other.
+const (
+	maxConns   = 20
+	pulseConns = 2
+)
 
 // dialect is what differs between the two databases.
 type dialect struct {
@@ -43,6 +47,7 @@ type dialect struct {
 //	{now}          the database's clock
 //	{later}        that clock and so many microseconds, the placeholder in it
 //	{for update …} rows are locked as they are read
+//	{bytes}        the type of bytes
 func (d dialect) statement(query string) string {
 	return sqlx.Rebind(d.binds, d.words.Replace(query))
 }
@@ -56,9 +61,11 @@ func postgresDialect() dialect {
 		words: strings.NewReplacer(
 			"{now}", "clock_timestamp()",
 			"{later}", "clock_timestamp() + ? * INTERVAL '1 microsecond'",
+			"{bytes}", "BYTEA",
 			"{for update}", "FOR UPDATE",
 			"{for update of g}", "FOR UPDATE OF g",
 			"{for update skip locked}", "FOR UPDATE SKIP LOCKED",
+			"{for update of g skip locked}", "FOR UPDATE OF g SKIP LOCKED",
 		),
 		// The driver begins every transaction as READ WRITE, and so writes to a
 		// database that its operator has made read-only by default.
@@ -77,23 +84,25 @@ func sqliteDialect() dialect {
 		words: strings.NewReplacer(
 			"{now}", now,
 			"{later}", now+" + ?",
+			"{bytes}", "BLOB",
 			"{for update}", "",
 			"{for update of g}", "",
 			"{for update skip locked}", "",
+			"{for update of g skip locked}", "",
 		),
 	}
 }
 
-// openPostgres opens the pool of a postgres:// URL.
-func openPostgres(address secret.Text) (*sqlx.DB, error) {
+// openPostgres opens a pool of at most so many connections to a postgres:// URL.
+func openPostgres(address secret.Text, conns int) (*sqlx.DB, error) {
 	connector, err := pq.NewConnector(address.Reveal())
 	if err != nil {
 		return nil, errPostgresURL // the driver's text may quote a part of the password
 	}
 	connector.Dialer(patient{})
 	db := sqlx.NewDb(sql.OpenDB(connector), "postgres")
-	db.SetMaxOpenConns(maxConns)
-	db.SetMaxIdleConns(maxConns)
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db, nil
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"strings"
@@ -17,29 +18,32 @@ import (
 )
 
 type grantRow struct {
-	ID              string         `db:"id"`
-	UserID          string         `db:"user_id"`
-	Subject         string         `db:"subject"`
-	Status          grant.Status   `db:"status"`
-	StatusReason    string         `db:"status_reason"`
-	Version         int64          `db:"version"`
-	Scopes          string         `db:"scopes"`
-	AccessToken     []byte         `db:"access_token"`
-	RefreshToken    []byte         `db:"refresh_token"`
-	Rotation        grant.Rotation `db:"rotation"`
-	AuthorizedAt    time.Time      `db:"authorized_at"`
-	ObtainedAt      time.Time      `db:"obtained_at"`
-	AccessExpiresAt time.Time      `db:"access_expires_at"`
-	LastRefreshedAt sql.NullTime   `db:"last_refreshed_at"`
-	LeaseOwner      sql.NullString `db:"lease_owner"`
-	LeaseExpiresAt  sql.NullTime   `db:"lease_expires_at"`
-	Failures        int            `db:"failures"`
-	FailureKind     grant.Kind     `db:"failure_kind"`
-	FailureReason   string         `db:"failure_reason"`
-	FailureMessage  string         `db:"failure_message"`
-	FailureStatus   int            `db:"failure_status"`
-	RetryAt         sql.NullTime   `db:"retry_at"`
-	StoreNow        instant        `db:"store_now"`
+	ID               string         `db:"id"`
+	UserID           string         `db:"user_id"`
+	Subject          string         `db:"subject"`
+	Status           grant.Status   `db:"status"`
+	StatusReason     string         `db:"status_reason"`
+	Version          int64          `db:"version"`
+	Scopes           string         `db:"scopes"`
+	AccessToken      []byte         `db:"access_token"`
+	RefreshToken     []byte         `db:"refresh_token"`
+	Rotation         grant.Rotation `db:"rotation"`
+	AuthorizedAt     time.Time      `db:"authorized_at"`
+	ObtainedAt       time.Time      `db:"obtained_at"`
+	AccessExpiresAt  time.Time      `db:"access_expires_at"`
+	RefreshExpiresAt sql.NullTime   `db:"refresh_expires_at"`
+	LastRefreshedAt  sql.NullTime   `db:"last_refreshed_at"`
+	LeaseOwner       sql.NullString `db:"lease_owner"`
+	LeaseExpiresAt   sql.NullTime   `db:"lease_expires_at"`
+	Lapses           int            `db:"lapses"`
+	LapsedAt         sql.NullTime   `db:"lapsed_at"`
+	Failures         int            `db:"failures"`
+	FailureKind      grant.Kind     `db:"failure_kind"`
+	FailureReason    string         `db:"failure_reason"`
+	FailureMessage   string         `db:"failure_message"`
+	FailureStatus    int            `db:"failure_status"`
+	RetryAt          sql.NullTime   `db:"retry_at"`
+	StoreNow         instant        `db:"store_now"`
 }
 
 // grant returns the row with its tokens opened. Where they do not open, the error
@@ -60,6 +64,7 @@ func (db *DB) grant(r grantRow) (grant.Grant, error) {
 		Scopes:          strings.Fields(r.Scopes),
 		Access:          access,
 		Refresh:         refresh,
+		Refreshable:     r.RefreshToken != nil,
 		Rotation:        r.Rotation,
 		AuthorizedAt:    r.AuthorizedAt.UTC(),
 		ObtainedAt:      r.ObtainedAt.UTC(),
@@ -68,6 +73,10 @@ func (db *DB) grant(r grantRow) (grant.Grant, error) {
 		LeaseLeft:       r.until(r.LeaseExpiresAt),
 		Failures:        r.Failures,
 		RetryIn:         r.until(r.RetryAt),
+	}
+	g.Lapses, g.LapsedFor = r.lapsed()
+	if r.RefreshExpiresAt.Valid {
+		g.RefreshExpiresAt = r.RefreshExpiresAt.Time.UTC()
 	}
 	if r.LastRefreshedAt.Valid {
 		g.LastRefreshedAt = r.LastRefreshedAt.Time.UTC()
@@ -90,6 +99,22 @@ func (r grantRow) until(t sql.NullTime) time.Duration {
 		return 0
 	}
 	return max(t.Time.Sub(r.StoreNow.Time), 0)
+}
+
+// lapsed is how many leases have run out, that of the row among them, and how
+// long ago the first did.
+func (r grantRow) lapsed() (lapses int, since time.Duration) {
+	lapses, first := r.Lapses, r.LapsedAt
+	if r.LeaseExpiresAt.Valid && r.until(r.LeaseExpiresAt) == 0 {
+		lapses++
+		if !first.Valid {
+			first = r.LeaseExpiresAt
+		}
+	}
+	if !first.Valid {
+		return lapses, 0
+	}
+	return lapses, r.StoreNow.Sub(first.Time)
 }
 
 func grantPlace(id, column string) vault.Place {
@@ -118,9 +143,9 @@ func joinScopes(scopes []string) sql.NullString {
 const selectGrantSQL = `
 SELECT g.id, g.user_id, u.subject, g.status, g.status_reason, g.version, g.scopes,
        g.access_token, g.refresh_token, g.rotation,
-       g.authorized_at, g.obtained_at, g.access_expires_at, g.last_refreshed_at,
-       g.lease_owner, g.lease_expires_at, g.failures, g.failure_kind, g.failure_reason,
-       g.failure_message, g.failure_status, g.retry_at, {now} AS store_now
+       g.authorized_at, g.obtained_at, g.access_expires_at, g.refresh_expires_at, g.last_refreshed_at,
+       g.lease_owner, g.lease_expires_at, g.lapses, g.lapsed_at, g.failures, g.failure_kind,
+       g.failure_reason, g.failure_message, g.failure_status, g.retry_at, {now} AS store_now
   FROM grants g JOIN users u ON u.id = g.user_id
  WHERE g.user_id = ? `
 
@@ -154,28 +179,49 @@ const deleteGrantSQL = `
 DELETE FROM grants WHERE id = ?`
 
 // Erase implements grant.Store.
-func (db *DB) Erase(ctx context.Context, userID string) (grant.Grant, int, error) {
-	var erased grant.Grant
+func (db *DB) Erase(ctx context.Context, userID string) (grant.PendingRevocation, int, error) {
+	var pending grant.PendingRevocation
 	var ended int
-	err := db.changeGrant(ctx, func(tx *sqlx.Tx) (_ string, err error) {
-		erased, err = db.selectGrant(ctx, tx, lockGrantSQL, userID)
+	err := db.change(ctx, func(tx *change) error {
+		erased, err := db.selectGrant(ctx, tx, lockGrantSQL, userID)
 		if err != nil && !errors.Is(err, vault.ErrSealed) {
-			return "", err
+			return err
+		}
+		if pending, err = db.giveBack(ctx, tx, erased); err != nil {
+			return err
 		}
 		if _, err := db.exec(ctx, tx, deleteGrantSQL, erased.ID); err != nil {
-			return "", err
+			return err
 		}
+		tx.grantChanged(erased.ID, userID)
 		ended, err = db.endSessions(ctx, tx, otherLiveSessionsSQL, session.AuthorizationRevoked, time.Time{}, userID, "")
 		if err != nil {
-			return "", err
+			return err
 		}
-		return erased.ID, db.record(ctx, tx, audit.Event{Kind: audit.Revoked, UserID: userID, GrantID: erased.ID})
+		return db.record(ctx, tx, audit.Event{Kind: audit.Revoked, UserID: userID, GrantID: erased.ID})
 	})
 	if errors.Is(err, grant.ErrNotFound) {
-		return grant.Grant{}, 0, err
+		return grant.PendingRevocation{}, 0, err
 	}
 	if err != nil {
-		return grant.Grant{}, 0, explain(ctx, "erase grant", err)
+		return grant.PendingRevocation{}, 0, explain(ctx, "erase grant", err)
 	}
-	return erased, ended, nil
+	return pending, ended, nil
+}
+
+// giveBack makes a claimed revocation of the grant's consent, or none where its
+// tokens do not open.
+func (db *DB) giveBack(ctx context.Context, tx sqlx.ExecerContext, g grant.Grant) (grant.PendingRevocation, error) {
+	if g.Access.IsZero() && g.Refresh.IsZero() {
+		return grant.PendingRevocation{}, nil
+	}
+	kind := grant.RevokeConsent
+	if g.StatusReason == grant.ReasonSubject {
+		kind = grant.RevokeTokens // the consent behind them may be another's
+	}
+	p := grant.PendingRevocation{
+		ID: rand.Text(), Kind: kind, UserID: g.UserID, GrantID: g.ID, Attempts: 1,
+		Tokens: grant.Tokens{Access: g.Access, AccessExpiresAt: g.AccessExpiresAt, Refresh: g.Refresh},
+	}
+	return p, db.insertRevocation(ctx, tx, p, grant.RevocationLease)
 }

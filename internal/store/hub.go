@@ -3,20 +3,35 @@ package store
 import (
 	"context"
 	"sync"
-	"time"
-
-	"github.com/jmoiron/sqlx"
-	"github.com/lib/pq"
 )
 
-// channel is the name under which PostgreSQL carries the IDs of changed grants
-// to all replicas.
-const channel = "galaxygate_grants"
+// Listener is told of what changes, on this replica before the change returns to
+// whoever made it, on the others as soon as they hear of it. Its functions are
+// set all or none.
+type Listener struct {
+	// GrantChanged says that the user's grant is not what it was.
+	GrantChanged func(userID string)
+	// SessionEnded says that the session with that ID has ended.
+	SessionEnded func(id string)
+	// Settle returns once nothing is done any more for those sessions of the
+	// user's that SessionEnded was told of, or ctx has ended.
+	Settle func(ctx context.Context, userID string)
+	// Missed says that anything may have changed unheard.
+	Missed func()
+}
 
-// hub wakes the watchers of grants in this process.
+// Subscribe sets the one listener.
+func (db *DB) Subscribe(l Listener) {
+	db.hub.mu.Lock()
+	defer db.hub.mu.Unlock()
+	db.hub.listener = l
+}
+
+// hub passes on, within this process, what has changed.
 type hub struct {
 	mu       sync.Mutex
-	watchers map[string]map[chan struct{}]struct{}
+	listener Listener
+	watchers map[string]map[chan struct{}]struct{} // by the grant's ID, or outboxTopic
 }
 
 // Watch implements grant.Store.
@@ -46,18 +61,51 @@ func (h *hub) watch(id string) (wake <-chan struct{}, stop func()) {
 	}
 }
 
+// grantChanged forgets the grant before it wakes who waits for it.
+func (h *hub) grantChanged(id, userID string) {
+	if l := h.told(); l.GrantChanged != nil {
+		l.GrantChanged(userID)
+	}
+	h.wake(id)
+}
+
 func (h *hub) wake(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	wakeEach(h.watchers[id])
 }
 
-func (h *hub) wakeAll() {
+func (h *hub) sessionsEnded(ids []string) {
+	l := h.told()
+	for _, id := range ids {
+		if l.SessionEnded != nil {
+			l.SessionEnded(id)
+		}
+	}
+}
+
+func (h *hub) settle(ctx context.Context, userID string) {
+	if l := h.told(); l.Settle != nil {
+		l.Settle(ctx, userID)
+	}
+}
+
+// missed forgets everything, and wakes everybody.
+func (h *hub) missed() {
+	if l := h.told(); l.Missed != nil {
+		l.Missed()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, watchers := range h.watchers {
 		wakeEach(watchers)
 	}
+}
+
+func (h *hub) told() Listener {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.listener
 }
 
 func wakeEach(watchers map[chan struct{}]struct{}) {
@@ -67,73 +115,4 @@ func wakeEach(watchers map[chan struct{}]struct{}) {
 		default:
 		}
 	}
-}
-
-const notifySQL = `
-SELECT pg_notify(?, ?)`
-
-// changeGrant runs do in a transaction that changes the grant whose ID do
-// returns, and wakes those who watch it: here, and on the other replicas.
-func (db *DB) changeGrant(ctx context.Context, do func(tx *sqlx.Tx) (id string, err error)) error {
-	var changed string
-	err := db.transact(ctx, func(tx *sqlx.Tx) (err error) {
-		if changed, err = do(tx); err != nil || !db.dialect.notifies {
-			return err
-		}
-		_, err = db.exec(ctx, tx, notifySQL, channel, changed)
-		return err
-	})
-	if err == nil {
-		db.hub.wake(changed)
-	}
-	return err
-}
-
-// Run hears of the grants that other replicas change, until ctx ends. It rides
-// out a database that is away, and returns an error where that refuses to be
-// listened to. On SQLite there are no other replicas, and it just waits.
-func (db *DB) Run(ctx context.Context) error {
-	if !db.dialect.notifies {
-		<-ctx.Done()
-		return nil
-	}
-	listener := pq.NewListener(db.url.Reveal(), 100*time.Millisecond, 5*time.Second,
-		func(event pq.ListenerEventType, err error) {
-			if err != nil && ctx.Err() == nil {
-				db.logger.WarnContext(ctx, "not listening for changed grants", "error", err)
-			}
-			if event == pq.ListenerEventReconnected {
-				db.logger.InfoContext(ctx, "listening for changed grants again")
-			}
-		})
-	defer hangUp(listener)
-	listening := make(chan error, 1)
-	go func() { listening <- listener.Listen(channel) }() // waits for a database that is away
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-listening:
-			if err != nil {
-				return explain(ctx, "listen for changed grants", err)
-			}
-			db.hub.wakeAll() // of what changed before, nothing was heard
-		case n := <-listener.Notify:
-			if n == nil { // connected anew: some may have been missed
-				db.hub.wakeAll()
-				continue
-			}
-			db.hub.wake(n.Extra)
-		}
-	}
-}
-
-// hangUp closes the listener without waiting for a connection attempt to end.
-func hangUp(listener *pq.Listener) {
-	go func() { _ = listener.Close() }()
-	go func() {
-		for range listener.Notify {
-			continue // it cannot end before it is rid of these
-		}
-	}()
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/url"
@@ -10,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"galaxygate/internal/grant"
 	"galaxygate/internal/pgtest"
 	"galaxygate/internal/testdb"
+	"galaxygate/internal/vault"
 )
 
 // silence is a proxy before a server. Once it is frozen it keeps every
@@ -70,7 +73,7 @@ func TestADatabaseThatHangsFreesItsCallers(t *testing.T) {
 	proxy := &silence{server: filepath.Join(at.Query().Get("host"), ".s.PGSQL.5432")}
 	go proxy.serve(listener)
 	db := open(t, "postgres://postgres@"+listener.Addr().String()+"/postgres?sslmode=disable", testdb.NewVault(t))
-	alice, _, err := db.SignIn(t.Context(), newSignIn("alice"), time.Now())
+	alice, err := db.SignIn(t.Context(), newSignIn("alice"), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,18 +119,49 @@ func TestAUserWhoseTokensDoNotOpenCanSignInAgain(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t, testdb.Migrate)
 	before, after := open(t, url, testdb.NewVault(t)), open(t, url, testdb.NewVault(t)) // another keyset
-	if _, _, err := before.SignIn(t.Context(), newSignIn("alice"), time.Now()); err != nil {
+	if _, err := before.SignIn(t.Context(), newSignIn("alice"), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	again := newSignIn("alice")
-	s, replaced, err := after.SignIn(t.Context(), again, time.Now())
-	if err != nil || !replaced.IsZero() {
+	s, err := after.SignIn(t.Context(), again, time.Now())
+	if err != nil {
 		t.Fatalf("sign in again: %v", err)
 	}
 	if g, err := after.Grant(t.Context(), s.UserID); err != nil || !g.Access.Equal(again.Tokens.Access) {
 		t.Errorf("got %v, %v", g.Access, err)
 	}
-	if _, _, err := before.Erase(t.Context(), s.UserID); err != nil {
-		t.Errorf("Erase of what does not open: %v", err)
+	if p, _, err := before.Erase(t.Context(), s.UserID); err != nil || p.ID != "" {
+		t.Errorf("Erase of what does not open: got revocation %q, %v", p.ID, err)
+	}
+	if n, err := after.PendingRevocations(t.Context()); err != nil || len(n) != 0 {
+		t.Errorf("%v revocations of tokens that do not open: %v", n, err)
+	}
+}
+
+func TestARevocationWhoseTokensDoNotOpenIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t, testdb.Migrate)
+	here, there := open(t, url, testdb.NewVault(t)), open(t, url, testdb.NewVault(t)) // another keyset
+	alice, err := here.SignIn(t.Context(), newSignIn("alice"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	erased, _, err := here.Erase(t.Context(), alice.UserID)
+	if err == nil {
+		err = here.PostponeRevocation(t.Context(), erased, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := there.ClaimRevocation(t.Context(), grant.RevokeConsent, 0)
+	if !errors.Is(err, vault.ErrSealed) || p.ID != erased.ID || !p.Tokens.Refresh.IsZero() {
+		t.Errorf("with another keyset: got revocation %q, %v", p.ID, err)
+	}
+	p, err = here.ClaimRevocation(t.Context(), grant.RevokeConsent, 0)
+	if err != nil || !p.Tokens.Refresh.Equal(erased.Tokens.Refresh) {
+		t.Errorf("with the keyset: got revocation %q, %v", p.ID, err)
+	}
+	if _, err := there.SignIn(t.Context(), newSignIn("alice"), time.Now()); err != nil {
+		t.Errorf("sign in beside it: %v", err)
 	}
 }

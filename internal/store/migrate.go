@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"path"
@@ -11,8 +10,6 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
-	"galaxygate/internal/secret"
-	"galaxygate/internal/vault"
 	"galaxygate/migrations"
 )
 
@@ -22,9 +19,6 @@ var (
 	ErrSchemaOlder = errors.New(`database schema is older than this binary: run "galaxygate migrate up", or set AUTO_MIGRATE=true`)
 	// ErrSchemaNewer means that a newer binary has migrated the database.
 	ErrSchemaNewer = errors.New("database schema is newer than this binary: run the newer release")
-	// ErrWrongKeyset means that the vault's keyset is not the one under which
-	// the database was written.
-	ErrWrongKeyset = errors.New("keyset does not open what is stored in this database: use the keyset that it was written with")
 )
 
 // Migration is one step of the schema.
@@ -101,37 +95,4 @@ func (db *DB) migrations() (*goose.Provider, error) {
 		return nil, fmt.Errorf("prepare migrations: %w", err)
 	}
 	return provider, nil
-}
-
-const insertCanarySQL = `
-INSERT INTO vault_canary (id, sealed) VALUES (?, ?) ON CONFLICT (id) DO NOTHING`
-
-const selectCanarySQL = `
-SELECT sealed FROM vault_canary WHERE id = ?`
-
-// CheckKeyset returns ErrWrongKeyset unless the vault opens the value that the
-// first call stored. A database that has it already is only read.
-func (db *DB) CheckKeyset(ctx context.Context) error {
-	const id = "canary"
-	place := vault.Place{Table: "vault_canary", Row: id, Column: "sealed"}
-	var stored []byte
-	err := db.get(ctx, db.read, &stored, selectCanarySQL, id)
-	if errors.Is(err, sql.ErrNoRows) {
-		sealed, sealErr := db.vault.Seal(secret.New("galaxygate"), place)
-		if sealErr != nil {
-			return sealErr
-		}
-		if _, err := db.exec(ctx, db.write, insertCanarySQL, id, sealed); err != nil {
-			return explain(ctx, "write keyset canary", err)
-		}
-		// Another replica may have been first, with another keyset.
-		err = db.get(ctx, db.read, &stored, selectCanarySQL, id)
-	}
-	if err != nil {
-		return explain(ctx, "read keyset canary", err)
-	}
-	if _, err := db.vault.Open(stored, place); err != nil {
-		return ErrWrongKeyset
-	}
-	return nil
 }

@@ -16,6 +16,7 @@ type sessionRow struct {
 	ID         string       `db:"id"`
 	UserID     string       `db:"user_id"`
 	Subject    string       `db:"subject"`
+	UserSince  time.Time    `db:"user_since"`
 	Kind       session.Kind `db:"kind"`
 	UserAgent  string       `db:"user_agent"`
 	IPAddress  string       `db:"ip_address"`
@@ -29,6 +30,7 @@ func (r sessionRow) session() session.Session {
 		ID:         r.ID,
 		UserID:     r.UserID,
 		Subject:    r.Subject,
+		UserSince:  r.UserSince.UTC(),
 		Kind:       r.Kind,
 		UserAgent:  r.UserAgent,
 		IPAddress:  r.IPAddress,
@@ -39,7 +41,7 @@ func (r sessionRow) session() session.Session {
 }
 
 const selectSessionSQL = `
-SELECT s.id, s.user_id, u.subject, s.kind, s.user_agent, s.ip_address,
+SELECT s.id, s.user_id, u.subject, u.created_at AS user_since, s.kind, s.user_agent, s.ip_address,
        s.created_at, s.last_seen_at, s.expires_at
   FROM sessions s JOIN users u ON u.id = s.user_id `
 
@@ -118,7 +120,7 @@ const sessionByIDSQL = selectSessionSQL + `
 // End implements session.Ender.
 func (db *DB) End(ctx context.Context, userID, id string, reason session.EndReason, now time.Time) (session.Session, error) {
 	var ended sessionRow
-	err := db.transact(ctx, func(tx *sqlx.Tx) error {
+	err := db.change(ctx, func(tx *change) error {
 		n, err := db.endSessions(ctx, tx, liveSessionOfUserSQL, reason, now, id, userID)
 		if err != nil {
 			return err
@@ -137,7 +139,7 @@ func (db *DB) End(ctx context.Context, userID, id string, reason session.EndReas
 // EndOthers implements session.Ender.
 func (db *DB) EndOthers(ctx context.Context, userID, keepID string, reason session.EndReason, now time.Time) (int, error) {
 	var ended int
-	err := db.transact(ctx, func(tx *sqlx.Tx) (err error) {
+	err := db.change(ctx, func(tx *change) (err error) {
 		ended, err = db.endSessions(ctx, tx, otherLiveSessionsSQL, reason, now, userID, keepID)
 		return err
 	})
@@ -160,23 +162,47 @@ SELECT id, user_id FROM sessions
 
 	otherLiveSessionsSQL = liveSessionsSQL + `
    AND user_id = ? AND id <> ? ORDER BY id {for update}`
+
+	liveSessionsOfSubjectSQL = liveSessionsSQL + `
+   AND user_id IN (SELECT id FROM users WHERE issuer = ? AND subject = ?) ORDER BY id {for update}`
+
+	liveSessionsAtProviderSQL = liveSessionsSQL + `
+   AND provider_session_id = ? AND user_id IN (SELECT id FROM users WHERE issuer = ?) ORDER BY id {for update}`
+
+	liveSessionsOfSubjectAtProviderSQL = liveSessionsSQL + `
+   AND provider_session_id = ? AND user_id IN (SELECT id FROM users WHERE issuer = ? AND subject = ?)
+ ORDER BY id {for update}`
 )
 
 const endSessionSQL = `
 UPDATE sessions SET ended_at = COALESCE(?, {now}), end_reason = ? WHERE id = ?`
 
 // endSessions ends the sessions that the statement selects, records each, and
-// returns how many. A zero now is the database's.
+// returns how many. A zero now is the database's. It is the one way in which a
+// session ends before its time.
 func (db *DB) endSessions(
-	ctx context.Context, tx *sqlx.Tx, live string, reason session.EndReason, now time.Time, args ...any,
+	ctx context.Context, tx *change, live string, reason session.EndReason, now time.Time, args ...any,
 ) (int, error) {
-	at := sql.NullTime{Time: stamp(now), Valid: !now.IsZero()}
-	var sessions []struct {
-		ID     string `db:"id"`
-		UserID string `db:"user_id"`
+	ended, err := db.markEnded(ctx, tx.Tx, live, reason, now, args...)
+	for _, s := range ended {
+		tx.sessionEnded(s.UserID, s.ID)
 	}
+	return len(ended), err
+}
+
+type endedSession struct {
+	ID     string `db:"id"`
+	UserID string `db:"user_id"`
+}
+
+// markEnded is endSessions for sessions of which nobody needs to be told.
+func (db *DB) markEnded(
+	ctx context.Context, tx *sqlx.Tx, live string, reason session.EndReason, now time.Time, args ...any,
+) ([]endedSession, error) {
+	at := sql.NullTime{Time: stamp(now), Valid: !now.IsZero()}
+	var sessions []endedSession
 	if err := db.list(ctx, tx, &sessions, live, append([]any{at}, args...)...); err != nil {
-		return 0, err
+		return nil, err
 	}
 	kind := audit.SessionEnded
 	if reason == session.LoggedOut {
@@ -184,12 +210,12 @@ func (db *DB) endSessions(
 	}
 	for _, s := range sessions {
 		if _, err := db.exec(ctx, tx, endSessionSQL, at, reason, s.ID); err != nil {
-			return 0, err
+			return nil, err
 		}
 		event := audit.Event{Kind: kind, UserID: s.UserID, SessionID: s.ID, Reason: string(reason), At: now}
 		if err := db.record(ctx, tx, event); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
-	return len(sessions), nil
+	return sessions, nil
 }

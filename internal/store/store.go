@@ -13,6 +13,7 @@ import (
 
 	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
+	"galaxygate/internal/keyring"
 	"galaxygate/internal/login"
 	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
@@ -21,12 +22,17 @@ import (
 
 // What a DB satisfies.
 var (
-	_ grant.Store   = (*DB)(nil)
-	_ grant.Leases  = (*DB)(nil)
-	_ session.Store = (*DB)(nil)
-	_ session.Ender = (*DB)(nil)
-	_ login.Store   = (*DB)(nil)
-	_ audit.Log     = (*DB)(nil)
+	_ grant.Store     = (*DB)(nil)
+	_ grant.Leases    = (*DB)(nil)
+	_ grant.Outbox    = (*DB)(nil)
+	_ grant.Claims    = (*DB)(nil)
+	_ grant.DueGrants = (*DB)(nil)
+	_ session.Store   = (*DB)(nil)
+	_ session.Ender   = (*DB)(nil)
+	_ login.Store     = (*DB)(nil)
+	_ audit.Log       = (*DB)(nil)
+	_ keyring.Store   = (*DB)(nil)
+	_ audit.Reader    = (*DB)(nil)
 )
 
 // DB is the database. It is safe for concurrent use.
@@ -43,6 +49,7 @@ type DB struct {
 	vault   *vault.Vault
 	logger  *slog.Logger
 	hub     hub
+	self    *replica
 }
 
 // Open returns the database at a postgres:// or sqlite:// URL, without
@@ -52,12 +59,16 @@ type DB struct {
 // else; Run is to be running for Watch to hear of other replicas.
 func Open(url string, v *vault.Vault, logger *slog.Logger) (*DB, error) {
 	db := &DB{url: secret.New(url), vault: v, logger: logger}
+	var pulse *sqlx.DB
 	var err error
 	switch scheme, _, _ := strings.Cut(url, "://"); scheme {
 	case "postgres", "postgresql":
 		db.dialect = postgresDialect()
-		db.write, err = openPostgres(db.url)
+		db.write, err = openPostgres(db.url, maxConns)
 		db.read = db.write
+		if err == nil {
+			pulse, err = openPostgres(db.url, pulseConns)
+		}
 	case "sqlite":
 		db.dialect = sqliteDialect()
 		db.read, db.write, err = openSQLite(db.url)
@@ -67,6 +78,7 @@ func Open(url string, v *vault.Vault, logger *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	db.self = newReplica(pulse)
 	return db, nil
 }
 
@@ -80,6 +92,9 @@ func (db *DB) Close() error {
 	err := db.write.Close()
 	if db.read != db.write {
 		err = errors.Join(err, db.read.Close())
+	}
+	if db.self.pulse != nil {
+		err = errors.Join(err, db.self.pulse.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("close database: %w", err)

@@ -52,9 +52,13 @@ func migrate(ctx context.Context, url string) error {
 	return db.Close()
 }
 
-// open opens the database as one replica would, until the test ends.
+// open opens the database as one replica would, until the test ends. A nil vault
+// is a new one.
 func open(t testing.TB, url string, v *vault.Vault) *store.DB {
 	t.Helper()
+	if v == nil {
+		v = testdb.NewVault(t)
+	}
 	db, err := store.Open(url, v, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("Open: %v", err)
@@ -62,6 +66,7 @@ func open(t testing.TB, url string, v *vault.Vault) *store.DB {
 	ran := make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() { ran <- db.Run(ctx) }()
+	testdb.AwaitHearing(db)
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ran; err != nil {
@@ -162,14 +167,15 @@ SELECT kind, user_id, grant_id, session_id, reason, actor_session_id, ip_address
 	return all
 }
 
-// elapse moves what ends by the database's clock back by d.
+// elapse moves what is by the database's clock back by d.
 func elapse(t testing.TB, db *sql.DB, url string, d time.Duration) {
 	t.Helper()
 	ago := fmt.Sprintf("INTERVAL '%d microseconds'", d.Microseconds())
 	if strings.HasPrefix(url, "sqlite") {
 		ago = strconv.FormatInt(d.Microseconds(), 10)
 	}
-	statement := "UPDATE grants SET lease_expires_at = lease_expires_at - " + ago + ", retry_at = retry_at - " + ago
+	statement := "UPDATE grants SET lease_expires_at = lease_expires_at - " + ago +
+		", lapsed_at = lapsed_at - " + ago + ", retry_at = retry_at - " + ago
 	if _, err := db.ExecContext(t.Context(), statement); err != nil {
 		t.Fatalf("let time pass: %v", err)
 	}
@@ -230,11 +236,11 @@ func TestTokensMovedToAnotherRowOrColumnDoNotOpen(t *testing.T) {
 				if err := s.Store.(*store.DB).CheckKeyset(t.Context()); err != nil {
 					t.Fatalf("CheckKeyset: %v", err)
 				}
-				alice, _, err := s.SignIn(t.Context(), newSignIn("alice"), time.Now())
+				alice, err := s.SignIn(t.Context(), newSignIn("alice"), time.Now())
 				if err != nil {
 					t.Fatalf("SignIn: %v", err)
 				}
-				if _, _, err := s.SignIn(t.Context(), newSignIn("bob"), time.Now()); err != nil {
+				if _, err := s.SignIn(t.Context(), newSignIn("bob"), time.Now()); err != nil {
 					t.Fatalf("SignIn: %v", err)
 				}
 				statement := "UPDATE grants SET access_token = " + move.source + " WHERE user_id = '" + alice.UserID + "'"

@@ -94,15 +94,5 @@ func attemptTests() map[string]func(*fixture) {
 				f.t.Fatal("SaveAttempt: got no error for a state that is there")
 			}
 		},
-		"attempts that nobody came back from are deleted in time": func(f *fixture) {
-			stale := f.attempt()
-			fresh := f.attempt()
-			fresh.State, fresh.ExpiresAt = secret.Random(), fresh.ExpiresAt.Add(48*time.Hour)
-			f.must(f.SaveAttempt(f.t.Context(), fresh))
-			_, err := f.TakeAttempt(f.t.Context(), stale.State, stale.Browser, f.now)
-			f.noAttempt(err)
-			_, err = f.TakeAttempt(f.t.Context(), fresh.State, fresh.Browser, f.now)
-			f.must(err)
-		},
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"galaxygate/internal/grant"
 	"galaxygate/internal/secret"
+	"galaxygate/internal/session"
 )
 
 // tick is the step of the simulated clock, so long that the time that really
@@ -35,8 +36,10 @@ type custody struct {
 	ids      map[string]string // the model's ID of each grant, by the store's
 	subject  string
 	user     string
+	sessions []string // the IDs of all that began
 	replicas []replica
-	made     int // numbers what is made
+	pending  map[string]int // revocations of histories before this one, by kind
+	made     int            // numbers what is made
 
 	leases []*lease    // all that were given
 	newest secret.Text // the refresh token that was stored last
@@ -55,8 +58,7 @@ type lease struct {
 	owner, grantID string
 	version        int64
 	ends           time.Time
-	over           bool   // its owner has said how it went, or was fenced off
-	before         *lease // the one that it was taken over from; may be nil
+	over           bool // its owner has said how it went, or was fenced off
 }
 
 // fewer leaves it at 50 histories, which take a database some seconds, unless a
@@ -82,6 +84,7 @@ func anyHistory(f *fixture) {
 		for i := range c.replicas {
 			c.replicas[i].store = []Store{f.Store, f.Replica}[i%2]
 		}
+		c.pending = c.pendingRevocations()
 		c.happen(t, c.signIn(t))
 		audited := rapid.IntRange(0, 2).Draw(t, "audited if 0") == 0 // reading the log takes long
 		t.Repeat(rapid.StateMachineActions(c))
@@ -110,12 +113,15 @@ func (c *custody) Release(t *rapid.T) { c.happen(t, c.release(t)) }
 // the grant back.
 func (c *custody) Consent(t *rapid.T) { c.happen(t, c.consent(t)) }
 
+// SignOut lets the user end sessions.
+func (c *custody) SignOut(t *rapid.T) { c.happen(t, c.signOut(t)) }
+
 // AtOnce lets two or three of these happen at the same time.
 func (c *custody) AtOnce(t *rapid.T) {
 	kinds := map[string]func(*rapid.T) deed{
 		"read":    func(t *rapid.T) deed { return c.read(c.replica(t)) },
 		"acquire": c.acquire, "publish": c.publish, "fail": c.fail, "release": c.release,
-		"sign in": c.signIn, "erase": func(*rapid.T) deed { return c.erase() },
+		"sign in": c.signIn, "sign out": c.signOut, "erase": func(*rapid.T) deed { return c.erase() },
 	}
 	deeds := make([]deed, rapid.IntRange(2, 3).Draw(t, "at once"))
 	for i := range deeds {
@@ -136,8 +142,8 @@ func (c *custody) Elapse(t *rapid.T) {
 
 // Check is run after each step.
 func (c *custody) Check(t *rapid.T) {
-	stored := answerOf(c.Grant(c.t.Context(), c.user))
-	if diff := c.differ(c.ids, stored, answerOf(c.model.Grant(c.t.Context(), c.user))); diff != "" {
+	stored := c.state()
+	if diff := c.differ(c.ids, stored, c.stateOf(c.model)); diff != "" {
 		t.Fatalf("stored differs from the model (-model +store):\n%s", diff)
 	}
 	now, before := stored.grant, c.stored
@@ -161,7 +167,7 @@ func (c *custody) acquired(t *rapid.T, l *lease) {
 			t.Fatalf("%s was given a lease while that of %s stood", l.owner, other.owner)
 		}
 		if !other.over {
-			other.over, l.before = true, other
+			other.over = true
 		}
 	}
 	if c.stored.ID == l.grantID && c.stored.Version > l.version {
@@ -170,17 +176,15 @@ func (c *custody) acquired(t *rapid.T, l *lease) {
 	c.leases = append(c.leases, l)
 }
 
-// heard ends the lease of a replica that was let to say how it went, and returns
-// it.
-func (c *custody) heard(t *rapid.T, owner string) *lease {
+// heard ends the lease of a replica that was let to say how it went.
+func (c *custody) heard(t *rapid.T, owner string) {
 	for _, l := range c.leases {
 		if l.owner == owner && !l.over {
 			l.over = true
-			return l
+			return
 		}
 	}
 	t.Fatalf("%q was heard without a lease of its own", owner)
-	return nil
 }
 
 // sameEvents compares the audit logs. Their order is by different clocks.
@@ -208,13 +212,39 @@ type deed struct {
 
 // answer is what a store says to a deed.
 type answer struct {
-	grant    grant.Grant
-	replaced secret.Text
-	sessions int
-	err      error
+	grant   grant.Grant
+	erased  grant.PendingRevocation
+	session string         // the ID of the one that ended
+	ended   int            // how many sessions did
+	pending map[string]int // revocations of this history, by kind
+	err     error
 }
 
 func answerOf(g grant.Grant, err error) answer { return answer{grant: g, err: err} }
+
+// state is what is stored now.
+func (c *custody) state() answer {
+	a := answerOf(c.Grant(c.t.Context(), c.user))
+	a.pending = c.pendingRevocations()
+	for kind, n := range c.pending {
+		if a.pending[kind] -= n; a.pending[kind] == 0 {
+			delete(a.pending, kind)
+		}
+	}
+	return a
+}
+
+func (c *custody) stateOf(m *Model) answer {
+	a := answerOf(m.Grant(c.t.Context(), c.user))
+	a.pending, _ = m.PendingRevocations(c.t.Context())
+	return a
+}
+
+func (c *custody) pendingRevocations() map[string]int {
+	counts, err := c.PendingRevocations(c.t.Context())
+	c.must(err)
+	return counts
+}
 
 // happen does the deeds at the same time, and then to the model in an order in
 // which the answers are the same.
@@ -227,7 +257,7 @@ func (c *custody) happen(t *rapid.T, deeds ...deed) {
 	group.Wait()
 	var stored answer // after one deed Check will look
 	if len(deeds) > 1 {
-		stored = answerOf(c.Grant(c.t.Context(), c.user))
+		stored = c.state()
 	}
 	var why strings.Builder
 	for _, order := range orders(len(deeds)) {
@@ -237,7 +267,7 @@ func (c *custody) happen(t *rapid.T, deeds ...deed) {
 			diff += c.differ(ids, answers[i], deeds[i].model(model))
 		}
 		if len(deeds) > 1 {
-			diff += c.differ(ids, stored, answerOf(model.Grant(c.t.Context(), c.user)))
+			diff += c.differ(ids, stored, c.stateOf(model))
 		}
 		if diff == "" {
 			c.model, c.ids = model, ids
@@ -272,19 +302,25 @@ func orders(n int) [][]int {
 // differ returns how the answers differ, the IDs of grants and the time that
 // really passes apart. An ID that is new to both is learned.
 func (c *custody) differ(ids map[string]string, store, model answer) string {
-	if _, known := ids[store.grant.ID]; !known && !slices.Contains(slices.Collect(maps.Values(ids)), model.grant.ID) {
-		ids[store.grant.ID] = model.grant.ID
+	learn := func(of, known string) string {
+		if _, met := ids[of]; !met && !slices.Contains(slices.Collect(maps.Values(ids)), known) {
+			ids[of] = known
+		}
+		return ids[of]
 	}
-	store.grant.ID, store.grant.Subject = ids[store.grant.ID], ""
-	for _, a := range []*answer{&store, &model} {
-		a.grant.LeaseLeft = (a.grant.LeaseLeft + tick - 1).Truncate(tick)
-		a.grant.RetryIn = (a.grant.RetryIn + tick - 1).Truncate(tick)
-	}
-	diff := cmp.Diff(model.grant, store.grant) + cmp.Diff(model.replaced, store.replaced) + cmp.Diff(model.sessions, store.sessions)
+	store.grant.ID, store.grant.Subject = learn(store.grant.ID, model.grant.ID), ""
+	store.erased.GrantID = learn(store.erased.GrantID, model.erased.GrantID)
+	diff := ""
 	if !errors.Is(store.err, model.err) {
-		diff += fmt.Sprintf("error %v, of the model %v\n", store.err, model.err)
+		diff = fmt.Sprintf("error %v, of the model %v\n", store.err, model.err)
 	}
-	return diff
+	for _, a := range []*answer{&store, &model} {
+		for _, d := range []*time.Duration{&a.grant.LeaseLeft, &a.grant.LapsedFor, &a.grant.RetryIn} {
+			*d = (*d + tick - 1).Truncate(tick)
+		}
+		a.erased.ID, a.err = "", nil
+	}
+	return diff + cmp.Diff(model, store, cmp.AllowUnexported(answer{}))
 }
 
 func (c *custody) replica(t *rapid.T) *replica {
@@ -356,11 +392,7 @@ func (c *custody) release(t *rapid.T) deed {
 	owner := r.owner
 	return c.leaseDeed("release", r, r.taken, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
 		return answer{err: s.Release(ctx, g, owner)}
-	}, func() {
-		if before := c.heard(t, owner).before; before != nil {
-			before.over = false
-		}
-	})
+	}, func() { c.heard(t, owner) })
 }
 
 func (c *custody) publish(t *rapid.T) deed {
@@ -369,7 +401,7 @@ func (c *custody) publish(t *rapid.T) deed {
 	return c.leaseDeed("publish", r, r.seen, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
 		return answerOf(s.Publish(ctx, g, owner, tokens, now))
 	}, func() {
-		_ = c.heard(t, owner)
+		c.heard(t, owner)
 		c.keep(tokens)
 	})
 }
@@ -379,15 +411,16 @@ func (c *custody) fail(t *rapid.T) deed {
 	owner, retryIn := r.owner, c.duration(t, "retry")
 	f := &grant.Failure{
 		Kind:   rapid.SampledFrom([]grant.Kind{grant.Later, grant.OperatorFault, grant.SignInAgain}).Draw(t, "kind"),
-		Reason: c.name("reason"), Message: "its words", Status: 400,
+		Reason: rapid.SampledFrom([]string{c.name("reason"), grant.ReasonSubject}).Draw(t, "reason"), Message: "its words", Status: 400,
 	}
 	return c.leaseDeed("fail "+string(f.Kind), r, r.seen, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
 		return answer{err: s.Fail(ctx, g, owner, f, retryIn)}
-	}, func() { _ = c.heard(t, owner) })
+	}, func() { c.heard(t, owner) })
 }
 
 func (c *custody) signIn(t *rapid.T) deed {
 	s, now, id := c.signInOf(c.subject), c.now(), c.name("grant")
+	s.Session.ExpiresAt = c.fixture.now.AddDate(1, 0, 0) // not in this history
 	s.Tokens = c.newTokens(t)
 	if s.Tokens.Scopes == nil {
 		s.Tokens.Scopes = []string{}
@@ -396,14 +429,48 @@ func (c *custody) signIn(t *rapid.T) deed {
 	return deed{
 		name: "sign in",
 		store: func() answer {
-			created, replaced, err := c.SignIn(c.t.Context(), s, now)
+			created, err := c.SignIn(c.t.Context(), s, now)
 			if first {
 				c.user = created.UserID
 			}
-			return answer{replaced: replaced, err: err}
+			return answer{err: err}
 		},
-		model: func(m *Model) answer { return answer{replaced: m.SignIn(id, c.user, s.Tokens, now)} },
-		then:  func(answer) { c.keep(s.Tokens) },
+		model: func(m *Model) answer {
+			m.SignIn(id, c.user, s.Session.ID, s.Tokens, now)
+			return answer{}
+		},
+		then: func(answer) {
+			c.keep(s.Tokens)
+			c.sessions = append(c.sessions, s.Session.ID)
+		},
+	}
+}
+
+// ender is what of session.Ender a Model does.
+type ender interface {
+	End(ctx context.Context, userID, id string, reason session.EndReason, now time.Time) (session.Session, error)
+	EndOthers(ctx context.Context, userID, keepID string, reason session.EndReason, now time.Time) (int, error)
+}
+
+// signOut ends a session, which may have ended before, or all of them.
+func (c *custody) signOut(t *rapid.T) deed {
+	now, id := c.now(), ""
+	if rapid.Bool().Draw(t, "one alone") {
+		id = rapid.SampledFrom(c.sessions).Draw(t, "session")
+	}
+	end := func(s ender) answer {
+		if id == "" {
+			ended, err := s.EndOthers(c.t.Context(), c.user, "", session.EndedByUser, now)
+			return answer{ended: ended, err: err}
+		}
+		ended, err := s.End(c.t.Context(), c.user, id, session.LoggedOut, now)
+		return answer{session: ended.ID, err: err}
+	}
+	return deed{
+		name:  "sign out",
+		store: func() answer { return end(c.fixture) },
+		model: func(m *Model) answer { return end(m) },
+		then:  func(answer) {},
 	}
 }
 
@@ -416,8 +483,8 @@ func (c *custody) consent(t *rapid.T) deed {
 
 func (c *custody) erase() deed {
 	erase := func(s grant.Store) answer {
-		g, sessions, err := s.Erase(c.t.Context(), c.user)
-		return answer{grant: g, sessions: sessions, err: err}
+		erased, ended, err := s.Erase(c.t.Context(), c.user)
+		return answer{erased: erased, ended: ended, err: err}
 	}
 	return deed{
 		name:  "erase",

@@ -28,11 +28,15 @@ func Calls(t *testing.T, s Stores) []Call {
 	t.Helper()
 	f := &fixture{t: t, Stores: s, now: time.Now().UTC().Truncate(time.Microsecond)}
 	token := secret.Random()
-	created, g := f.signIn(func(s *login.SignIn) { s.SessionToken = token })
+	created, g := f.signIn(f.ending(due), func(s *login.SignIn) { s.SessionToken = token })
 	_, publishing := f.signInSubject("bob")
 	f.must(f.Acquire(f.t.Context(), publishing, "owner", time.Hour))
 	_, failing := f.signInSubject("bob", func(s *login.SignIn) { s.Issuer = "https://other.example" })
 	f.must(f.Acquire(f.t.Context(), failing, "owner", time.Hour))
+	revocation := grant.PendingRevocation{Kind: grant.RevokeConsent, Tokens: f.tokens()}
+	f.must(f.EnqueueRevocation(f.t.Context(), revocation))
+	claimed, err := f.ClaimRevocation(f.t.Context(), grant.RevokeConsent, time.Hour)
+	f.must(err)
 	a := f.attempt()
 	unsaved := a
 	unsaved.State = secret.Random()
@@ -41,10 +45,16 @@ func Calls(t *testing.T, s Stores) []Call {
 		{"Grant", false, func(ctx context.Context) error { _, err := r.Grant(ctx, g.UserID); return err }},
 		{"Session", false, func(ctx context.Context) error { _, err := r.Session(ctx, token.Hash(), f.now); return err }},
 		{"Sessions", false, func(ctx context.Context) error { _, err := r.Sessions(ctx, g.UserID, f.now); return err }},
+		{"UserEvents", false, func(ctx context.Context) error { _, err := r.UserEvents(ctx, g.UserID, "", 10); return err }},
 		{"Touch", true, func(ctx context.Context) error {
 			return r.Touch(ctx, created.ID, f.now, created.ExpiresAt)
 		}},
 		{"Acquire", true, func(ctx context.Context) error { return r.Acquire(ctx, g, "owner", time.Minute) }},
+		{"Claim", true, func(ctx context.Context) error {
+			_, err := claimAt(ctx, r, f.now.Add(-time.Minute), time.Hour)
+			return err
+		}},
+		{"SettleGrant", true, func(ctx context.Context) error { return r.SettleGrant(ctx, g.ID, g.Version) }},
 		{"Publish", true, func(ctx context.Context) error {
 			_, err := r.Publish(ctx, publishing, "owner", f.tokens(), f.now)
 			return err
@@ -52,13 +62,31 @@ func Calls(t *testing.T, s Stores) []Call {
 		{"Fail", true, func(ctx context.Context) error {
 			return r.Fail(ctx, failing, "owner", &grant.Failure{Kind: grant.Later}, 0)
 		}},
+		{"EnqueueRevocation", true, func(ctx context.Context) error { return r.EnqueueRevocation(ctx, revocation) }},
+		{"NextRevocation", false, func(ctx context.Context) error {
+			_, err := r.NextRevocation(ctx, grant.RevokeConsent)
+			return err
+		}},
+		{"GrantsByStatus", false, func(ctx context.Context) error { _, err := r.GrantsByStatus(ctx); return err }},
+		{"PendingRevocations", false, func(ctx context.Context) error { _, err := r.PendingRevocations(ctx); return err }},
+		{"ClaimRevocation", true, func(ctx context.Context) error {
+			_, err := r.ClaimRevocation(ctx, grant.RevokeConsent, time.Hour)
+			return err
+		}},
+		{"KeepRevocation", true, func(ctx context.Context) error { return r.KeepRevocation(ctx, claimed) }},
+		{"PostponeRevocation", true, func(ctx context.Context) error {
+			return r.PostponeRevocation(ctx, claimed, time.Hour)
+		}},
+		{"ConcludeRevocation", true, func(ctx context.Context) error {
+			return r.ConcludeRevocation(ctx, claimed, audit.Event{Kind: audit.RevocationVoid})
+		}},
 		{"SaveAttempt", true, func(ctx context.Context) error { return r.SaveAttempt(ctx, unsaved) }},
 		{"TakeAttempt", true, func(ctx context.Context) error {
 			_, err := r.TakeAttempt(ctx, a.State, a.Browser, f.now)
 			return err
 		}},
 		{"SignIn", true, func(ctx context.Context) error {
-			_, _, err := r.SignIn(ctx, f.signInOf("alice"), f.now)
+			_, err := r.SignIn(ctx, f.signInOf("alice"), f.now)
 			return err
 		}},
 		{"End", true, func(ctx context.Context) error {
@@ -67,6 +95,10 @@ func Calls(t *testing.T, s Stores) []Call {
 		}},
 		{"EndOthers", true, func(ctx context.Context) error {
 			_, err := r.EndOthers(ctx, g.UserID, "", session.EndedByUser, f.now)
+			return err
+		}},
+		{"EndByProvider", true, func(ctx context.Context) error {
+			_, err := r.EndByProvider(ctx, f.logout("alice", ""), f.now)
 			return err
 		}},
 		{"Erase", true, func(ctx context.Context) error { _, _, err := r.Erase(ctx, g.UserID); return err }},
@@ -81,7 +113,7 @@ func Plain(t *testing.T, call string, err error) {
 	if err == nil {
 		t.Errorf("%s: got no error", call)
 	}
-	for _, decided := range []error{grant.ErrNotFound, grant.ErrLost, session.ErrNotFound, login.ErrNoAttempt} {
+	for _, decided := range []error{grant.ErrNotFound, grant.ErrLost, session.ErrNotFound, session.ErrReplayed, login.ErrNoAttempt} {
 		if errors.Is(err, decided) {
 			t.Errorf("%s: got %v from a store that could not know", call, err)
 		}
@@ -104,9 +136,9 @@ func everywhereTests() map[string]func(*fixture) {
 		"no secret is stored in clear": func(f *fixture) {
 			a := f.attempt()
 			s, again := f.signInOf("alice"), f.signInOf("alice")
-			created, _, err := f.SignIn(f.t.Context(), s, f.now)
+			created, err := f.SignIn(f.t.Context(), s, f.now)
 			f.must(err)
-			_, _, err = f.SignIn(f.t.Context(), again, f.now)
+			_, err = f.SignIn(f.t.Context(), again, f.now)
 			f.must(err)
 			g := f.grantOf(created.UserID)
 			f.must(f.Acquire(f.t.Context(), g, "owner", time.Minute))

@@ -11,6 +11,14 @@ import (
 
 func grantTests() map[string]func(*fixture) {
 	return map[string]func(*fixture){
+		"grants are counted by status": func(f *fixture) {
+			f.signInSubject("bob")
+			g := f.leased("owner")
+			f.must(f.Fail(f.t.Context(), g, "owner", &grant.Failure{Kind: grant.SignInAgain, Reason: "invalid_grant"}, 0))
+			counts, err := f.GrantsByStatus(f.t.Context())
+			f.must(err)
+			f.same("counts", counts, map[string]int{"active": 1, "reauthentication_required": 1})
+		},
 		"a user without a grant has none": func(f *fixture) {
 			_, err := f.Grant(f.t.Context(), "nobody")
 			f.same("not found", errors.Is(err, grant.ErrNotFound), true)
@@ -25,7 +33,7 @@ func grantTests() map[string]func(*fixture) {
 			logged := len(f.Events(f.t))
 			erased, ended, err := f.Erase(f.t.Context(), first.UserID)
 			f.must(err)
-			f.same("erased grant", erased, before)
+			f.same("erased grant", erased.GrantID, before.ID)
 			f.same("sessions ended", ended, 2)
 			_, err = f.Grant(f.t.Context(), first.UserID)
 			f.same("grant is gone", errors.Is(err, grant.ErrNotFound), true)

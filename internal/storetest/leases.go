@@ -6,7 +6,9 @@ import (
 
 	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
+	"galaxygate/internal/login"
 	"galaxygate/internal/secret"
+	"galaxygate/internal/session"
 )
 
 // lost ends the test unless err is grant.ErrLost.
@@ -52,6 +54,27 @@ func leaseTests() map[string]func(*fixture) {
 			f.must(err)
 			f.lost(f.Acquire(f.t.Context(), g, "owner", time.Minute))
 		},
+		"no lease is given once the user's last session has ended": func(f *fixture) {
+			first, g := f.signIn()
+			second, _ := f.signIn(func(s *login.SignIn) { s.Tokens.Refresh = secret.Text{} })
+			g = f.grantOf(g.UserID)
+			_, err := f.End(f.t.Context(), g.UserID, first.ID, session.LoggedOut, f.now)
+			f.must(err)
+			f.must(f.Acquire(f.t.Context(), g, "owner", time.Minute))
+			f.must(f.Release(f.t.Context(), g, "owner"))
+			_, err = f.End(f.t.Context(), g.UserID, second.ID, session.LoggedOut, f.now)
+			f.must(err)
+			if err := f.Acquire(f.t.Context(), g, "owner", time.Minute); !errors.Is(err, grant.ErrSignedOut) {
+				f.t.Fatalf("got %v, want ErrSignedOut", err)
+			}
+			f.same("owner", f.grantOf(g.UserID).LeaseOwner, "")
+			f.signIn(func(s *login.SignIn) {
+				s.Tokens.Refresh, s.Session.ExpiresAt = secret.Text{}, time.Now().Add(-time.Second)
+			})
+			if err := f.Acquire(f.t.Context(), g, "owner", time.Minute); !errors.Is(err, grant.ErrSignedOut) {
+				f.t.Fatalf("with a session that has expired: got %v, want ErrSignedOut", err)
+			}
+		},
 		"no lease is given on a dead grant": func(f *fixture) {
 			g := f.leased("owner")
 			f.must(f.Fail(f.t.Context(), g, "owner", &grant.Failure{Kind: grant.SignInAgain, Reason: "invalid_grant"}, 0))
@@ -72,16 +95,9 @@ func leaseTests() map[string]func(*fixture) {
 			f.must(f.Release(f.t.Context(), g, "owner"))
 			f.same("grant", f.grantOf(g.UserID), g)
 		},
-		"who took a lease over and gives it back does not hide who vanished": func(f *fixture) {
-			g := f.lapsed("vanished")
-			f.must(f.Acquire(f.t.Context(), g, "next", time.Minute))
-			f.must(f.Release(f.t.Context(), g, "next"))
-			f.same("grant", f.grantOf(g.UserID), g)
-			f.must(f.Acquire(f.t.Context(), g, "third", time.Minute))
-		},
 		"any history is one that the model allows": anyHistory,
 	}
-	for _, more := range []map[string]func(*fixture){publishTests(), rotationTests(), failTests(), fencedTests()} {
+	for _, more := range []map[string]func(*fixture){publishTests(), rotationTests(), failTests(), fencedTests(), lapseTests()} {
 		for name, test := range more {
 			tests[name] = test
 		}
@@ -263,6 +279,7 @@ func fencedTests() map[string]func(*fixture) {
 			f.lost(write(g))
 			after, afterErr := f.Grant(f.t.Context(), g.UserID)
 			before.LeaseLeft, after.LeaseLeft = 0, 0 // time goes on
+			before.LapsedFor, after.LapsedFor = 0, 0
 			f.same("grant", after, before)
 			f.same("grant is there", afterErr == nil, beforeErr == nil)
 			f.same("number of events", len(f.Events(f.t)), logged)

@@ -9,7 +9,6 @@ import (
 
 	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
-	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
 )
 
@@ -24,15 +23,17 @@ type Model struct {
 
 	mu       sync.Mutex
 	grants   map[string]modelled // by the user's ID
-	sessions map[string]int      // live ones, by the user's ID
-	events   []string            // the audit log in short
+	sessions map[string]string   // the user's ID by that of each live one; they do not expire
+	pending  []grant.PendingRevocation
+	events   []string // the audit log in short
 	watchers map[string]map[chan struct{}]struct{}
 }
 
-// modelled is a grant as stored: its lease and its retry end at a time.
+// modelled is a grant as stored: its lease and its retry end at a time, and its
+// Lapses are those that were taken over, since lapsedAt.
 type modelled struct {
 	grant.Grant
-	leaseEnds, retryAt time.Time
+	leaseEnds, lapsedAt, retryAt time.Time
 }
 
 // clone returns a model in the same state, with no watchers.
@@ -40,7 +41,8 @@ func (m *Model) clone() *Model {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return &Model{
-		Now: m.Now, grants: maps.Clone(m.grants), sessions: maps.Clone(m.sessions), events: slices.Clone(m.events),
+		Now: m.Now, grants: maps.Clone(m.grants), sessions: maps.Clone(m.sessions),
+		pending: slices.Clone(m.pending), events: slices.Clone(m.events),
 	}
 }
 
@@ -57,33 +59,54 @@ func (m *Model) grant(userID string) (grant.Grant, error) {
 		return grant.Grant{}, grant.ErrNotFound
 	}
 	now := m.Now()
+	row.lapse(now)
 	row.LeaseLeft = max(row.leaseEnds.Sub(now), 0)
 	row.RetryIn = max(row.retryAt.Sub(now), 0)
+	if row.Lapses > 0 {
+		row.LapsedFor = now.Sub(row.lapsedAt)
+	}
+	row.Refreshable = !row.Refresh.IsZero()
 	return row.Grant, nil
 }
 
 // Erase implements grant.Store.
-func (m *Model) Erase(_ context.Context, userID string) (grant.Grant, int, error) {
+func (m *Model) Erase(_ context.Context, userID string) (grant.PendingRevocation, int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	erased, err := m.grant(userID)
+	g, err := m.grant(userID)
 	if err != nil {
-		return grant.Grant{}, 0, err
+		return grant.PendingRevocation{}, 0, err
 	}
 	delete(m.grants, userID)
-	ended := m.sessions[userID]
-	delete(m.sessions, userID)
-	for range ended {
-		m.record(audit.SessionEnded, string(session.AuthorizationRevoked))
+	erased := grant.PendingRevocation{
+		ID: g.ID, Kind: grant.RevokeConsent, UserID: userID, GrantID: g.ID, Attempts: 1,
+		Tokens: grant.Tokens{Access: g.Access, AccessExpiresAt: g.AccessExpiresAt, Refresh: g.Refresh},
 	}
+	if g.StatusReason == grant.ReasonSubject {
+		erased.Kind = grant.RevokeTokens
+	}
+	m.pending = append(m.pending, erased)
+	ended := m.endOthers(userID, "", session.AuthorizationRevoked)
 	m.record(audit.Revoked, "")
-	m.wake(erased.ID)
+	m.wake(g.ID)
 	return erased, ended, nil
 }
 
-// SignIn is login.Store's, of the user with that ID, and begins one session.
-// The grant gets the given ID where the user has none yet.
-func (m *Model) SignIn(grantID, userID string, t grant.Tokens, now time.Time) (replaced secret.Text) {
+// PendingRevocations returns how many revocations Erase and SignIn have left, by
+// kind.
+func (m *Model) PendingRevocations(context.Context) (map[string]int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	counts := make(map[string]int)
+	for _, p := range m.pending {
+		counts[string(p.Kind)]++
+	}
+	return counts, nil
+}
+
+// SignIn is login.Store's, of the user with that ID, and begins the session with
+// that ID. The grant gets the given ID where the user has none yet.
+func (m *Model) SignIn(grantID, userID, sessionID string, t grant.Tokens, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	row, found := m.grants[userID]
@@ -91,25 +114,79 @@ func (m *Model) SignIn(grantID, userID string, t grant.Tokens, now time.Time) (r
 		row.ID, row.UserID, row.Rotation = grantID, userID, grant.RotationUnknown
 	}
 	kept := !row.Refresh.IsZero() && (t.Refresh.IsZero() || t.Refresh.Equal(row.Refresh))
+	if !kept && !row.Refresh.IsZero() {
+		m.pending = append(m.pending, grant.PendingRevocation{
+			Kind: grant.RevokeTokens, UserID: userID, GrantID: row.ID, Tokens: grant.Tokens{Refresh: row.Refresh},
+		})
+		m.record(audit.Revoked, string(session.Replaced))
+	}
 	if !kept {
-		replaced, row.Refresh = row.Refresh, t.Refresh
+		row.Refresh = t.Refresh
 		row.Version++
 		row.LeaseOwner, row.leaseEnds = "", time.Time{}
+		row.clearLapses()
 	}
+	m.spare(userID, t)
 	row.Status, row.StatusReason = grant.Active, ""
 	row.AuthorizedAt, row.ObtainedAt, row.LastRefreshedAt = now, now, time.Time{}
 	row.setAccess(t)
 	row.clearFailures()
 	m.set(row)
 	if m.sessions == nil {
-		m.sessions = make(map[string]int)
+		m.sessions = make(map[string]string)
 	}
-	m.sessions[userID]++
-	if !replaced.IsZero() {
-		m.record(audit.Revoked, string(session.Replaced))
-	}
+	m.sessions[sessionID] = userID
 	m.record(audit.SignedIn, "")
-	return replaced
+}
+
+// spare keeps what has come from the revocations that the user has pending.
+func (m *Model) spare(userID string, came grant.Tokens) {
+	m.pending = slices.DeleteFunc(m.pending, func(p grant.PendingRevocation) bool {
+		return p.UserID == userID && (p.Tokens.Access.Equal(came.Access) ||
+			!came.Refresh.IsZero() && p.Tokens.Refresh.Equal(came.Refresh))
+	})
+	for i := range m.pending {
+		if m.pending[i].UserID == userID {
+			m.pending[i].Kind = grant.RevokeTokens
+		}
+	}
+}
+
+// End implements session.Ender. Of the session it returns the IDs.
+func (m *Model) End(_ context.Context, userID, id string, reason session.EndReason, _ time.Time) (session.Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sessions[id] != userID {
+		return session.Session{}, session.ErrNotFound
+	}
+	m.endSession(id, reason)
+	return session.Session{ID: id, UserID: userID}, nil
+}
+
+// EndOthers implements session.Ender.
+func (m *Model) EndOthers(_ context.Context, userID, keepID string, reason session.EndReason, _ time.Time) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.endOthers(userID, keepID, reason), nil
+}
+
+func (m *Model) endOthers(userID, keepID string, reason session.EndReason) (ended int) {
+	for id, of := range m.sessions {
+		if of == userID && id != keepID {
+			m.endSession(id, reason)
+			ended++
+		}
+	}
+	return ended
+}
+
+func (m *Model) endSession(id string, reason session.EndReason) {
+	delete(m.sessions, id)
+	kind := audit.SessionEnded
+	if reason == session.LoggedOut {
+		kind = audit.SignedOut
+	}
+	m.record(kind, string(reason))
 }
 
 // Acquire implements grant.Leases.
@@ -122,6 +199,10 @@ func (m *Model) Acquire(_ context.Context, g grant.Grant, owner string, d time.D
 		row.Status != grant.Active || now.Before(row.leaseEnds) {
 		return grant.ErrLost
 	}
+	if !slices.Contains(slices.Collect(maps.Values(m.sessions)), g.UserID) {
+		return grant.ErrSignedOut
+	}
+	row.lapse(now)
 	row.LeaseOwner, row.leaseEnds = owner, now.Add(d)
 	m.set(row)
 	return nil
@@ -135,7 +216,6 @@ func (m *Model) Release(_ context.Context, g grant.Grant, owner string) error {
 	if err != nil {
 		return err
 	}
-	row.LeaseOwner = g.LeaseOwner
 	m.set(row)
 	return nil
 }
@@ -149,6 +229,7 @@ func (m *Model) Publish(_ context.Context, g grant.Grant, owner string, t grant.
 		return grant.Grant{}, err
 	}
 	row.Version++
+	row.clearLapses()
 	if row.Rotation != grant.Rotates {
 		row.Rotation = grant.KeepsToken
 	}
@@ -173,6 +254,7 @@ func (m *Model) Fail(_ context.Context, g grant.Grant, owner string, f *grant.Fa
 	if err != nil {
 		return err
 	}
+	row.clearLapses()
 	row.Failures++
 	row.LastFailure = &grant.Failure{Kind: f.Kind, Reason: f.Reason, Message: f.Message, Status: f.Status}
 	row.retryAt = m.Now().Add(retryIn)
@@ -192,6 +274,21 @@ func (m *Model) endLease(g grant.Grant, owner string) (modelled, error) {
 	}
 	row.LeaseOwner, row.leaseEnds = "", time.Time{}
 	return row, nil
+}
+
+// lapse counts the lease of a row that has run out.
+func (row *modelled) lapse(now time.Time) {
+	if row.LeaseOwner == "" || now.Before(row.leaseEnds) {
+		return
+	}
+	if row.Lapses == 0 {
+		row.lapsedAt = row.leaseEnds
+	}
+	row.Lapses++
+}
+
+func (row *modelled) clearLapses() {
+	row.Lapses, row.lapsedAt = 0, time.Time{}
 }
 
 func (row *modelled) setAccess(t grant.Tokens) {

@@ -152,6 +152,7 @@ func sessionTests() map[string]func(*fixture) {
 		session.LoggedOut:            audit.SignedOut,
 		session.EndedByUser:          audit.SessionEnded,
 		session.AuthorizationRevoked: audit.SessionEnded,
+		session.EndedByProvider:      audit.SessionEnded,
 	} {
 		tests["an end with reason "+string(reason)+" is recorded"] = func(f *fixture) {
 			s, _ := f.signIn()

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -19,10 +20,18 @@ import (
 type Store interface {
 	grant.Store
 	grant.Leases
+	grant.Outbox
+	grant.Claims
+	grant.DueGrants
 	session.Store
 	session.Ender
 	login.Store
 	audit.Log
+	audit.Reader
+	// PendingRevocations returns how many revocations are in the outbox, by kind.
+	PendingRevocations(ctx context.Context) (map[string]int, error)
+	// GrantsByStatus returns how many grants there are of each status.
+	GrantsByStatus(ctx context.Context) (map[string]int, error)
 }
 
 // Stores is one empty database, open for a test.
@@ -36,8 +45,8 @@ type Stores struct {
 	Events func(t testing.TB) []audit.Event
 	// Dump returns every value in the database, one after the other.
 	Dump func(t testing.TB) []byte
-	// Elapse makes leases and retries end so much sooner, as if that time had
-	// passed for the database.
+	// Elapse makes leases and retries end so much sooner, and lapses so much
+	// older, as if that time had passed for the database.
 	Elapse func(t testing.TB, d time.Duration)
 }
 
@@ -50,7 +59,10 @@ func Run(t *testing.T, open func(t testing.TB) Stores) {
 		"sign-in":    signInTests(),
 		"grants":     grantTests(),
 		"leases":     leaseTests(),
+		"claims":     claimTests(),
+		"outbox":     outboxTests(),
 		"sessions":   sessionTests(),
+		"logouts":    logoutTests(),
 		"audit":      auditTests(),
 		"everywhere": everywhereTests(),
 	}
@@ -137,7 +149,7 @@ func (f *fixture) signInSubject(subject string, changes ...func(*login.SignIn)) 
 	for _, change := range changes {
 		change(&s)
 	}
-	created, _, err := f.SignIn(f.t.Context(), s, f.now)
+	created, err := f.SignIn(f.t.Context(), s, f.now)
 	f.must(err)
 	return created, f.grantOf(created.UserID)
 }

@@ -37,6 +37,7 @@ type refreshToken struct {
 	family *family
 	scopes []string
 	authAt time.Time
+	ends   time.Time // zero: never
 	used   bool
 }
 
@@ -48,6 +49,8 @@ type memory struct {
 	client       client
 	redirectURIs []string
 	accessLife   time.Duration
+	refreshLife  time.Duration
+	leeway       time.Duration
 	keys         []signingKey // the last one signs
 	requests     map[string]*authRequest
 	codes        map[string]*authRequest
@@ -61,6 +64,8 @@ func newMemory(opts Options) *memory {
 		client:       client{id: opts.ClientID, secret: opts.ClientSecret, opaque: opts.Opaque},
 		redirectURIs: opts.RedirectURIs,
 		accessLife:   opts.AccessLife,
+		refreshLife:  opts.RefreshLife,
+		leeway:       opts.Leeway,
 		keys:         []signingKey{newSigningKey()},
 		requests:     map[string]*authRequest{},
 		codes:        map[string]*authRequest{},
@@ -87,7 +92,7 @@ func (m *memory) access(id string) (accessToken, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t, ok := m.accesses[id]
-	if !ok || t.family.dead || !time.Now().Before(t.expires) {
+	if !ok || t.family.dead || !time.Now().Before(t.expires.Add(m.leeway)) {
 		return accessToken{}, false
 	}
 	return *t, true
@@ -173,6 +178,9 @@ func (m *memory) CreateAccessAndRefreshTokens(_ context.Context, r op.TokenReque
 	id, expires := m.newAccess(f, r.GetScopes())
 	refresh := rand.Text() + rand.Text()
 	m.refreshes[refresh] = &refreshToken{family: f, scopes: scopes, authAt: authAt}
+	if m.refreshLife > 0 {
+		m.refreshes[refresh].ends = time.Now().Add(m.refreshLife)
+	}
 	return id, refresh, expires, nil
 }
 
@@ -210,10 +218,23 @@ func (m *memory) usable(token string) (*refreshToken, error) {
 		t.family.dead = true
 		m.reuses++
 		return nil, oidc.ErrInvalidGrant().WithDescription("refresh token used before")
+	case !t.ends.IsZero() && !time.Now().Before(t.ends):
+		return nil, oidc.ErrInvalidGrant().WithDescription("refresh token expired")
 	case t.family.dead:
 		return nil, oidc.ErrInvalidGrant().WithDescription("refresh token revoked")
 	}
 	return t, nil
+}
+
+// refreshLeft returns how long the refresh token lives, and whether it ends.
+func (m *memory) refreshLeft(token string) (time.Duration, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t, ok := m.refreshes[token]
+	if !ok || t.ends.IsZero() {
+		return 0, false
+	}
+	return time.Until(t.ends).Round(time.Second), true
 }
 
 // TokenRequestByRefreshToken implements op.Storage.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
@@ -23,8 +25,17 @@ type Options struct {
 	ClientSecret string        // "a secret: +/% of the client"
 	RedirectURIs []string      // none; more by AllowRedirect
 	AccessLife   time.Duration // 5 minutes
+	RefreshLife  time.Duration // without end; else refresh tokens end, and answers say when
+	Leeway       time.Duration // for how long an opaque access token is taken after its end; 0
 	Opaque       bool          // access tokens that are no JWT
 	User         string        // who is signed in without being asked: "alice"; "nobody" asks
+
+	// Front returns what is to stand before the provider, to watch or disturb
+	// its calls; nil: nothing does.
+	Front func(provider http.Handler) http.Handler
+	// Reached returns the address that clients use for the provider, which
+	// listens at the given one: that of a proxy before it. Nil: there is none.
+	Reached func(address string) string
 }
 
 // Provider is a running OpenID Provider. Its users are alice and bob.
@@ -42,6 +53,7 @@ type Provider struct {
 	user    string
 	consent []string // nil: whatever is asked for
 	refuse  bool
+	away    bool
 }
 
 // Start runs a provider on 127.0.0.1 until the test ends.
@@ -67,7 +79,14 @@ func Start(t testing.TB, opts Options) *Provider {
 		user:         opts.User,
 	}
 	server := httptest.NewUnstartedServer(p)
-	p.Issuer = "http://" + server.Listener.Addr().String()
+	if opts.Front != nil {
+		server.Config.Handler = opts.Front(p)
+	}
+	address := server.Listener.Addr().String()
+	if opts.Reached != nil {
+		address = opts.Reached(address)
+	}
+	p.Issuer = "http://" + address
 
 	config := &op.Config{
 		CodeMethodS256:        true,
@@ -99,6 +118,12 @@ func (p *Provider) SetAccessLife(d time.Duration) {
 	p.memory.update(func(m *memory) { m.accessLife = d })
 }
 
+// SetRefreshLife sets how long refresh tokens live that are issued from now on; 0
+// is without end.
+func (p *Provider) SetRefreshLife(d time.Duration) {
+	p.memory.update(func(m *memory) { m.refreshLife = d })
+}
+
 // SetUser chooses who is signed in without being asked; "nobody" shows a page.
 func (p *Provider) SetUser(name string) {
 	p.mu.Lock()
@@ -121,10 +146,48 @@ func (p *Provider) SetRefuse(refuse bool) {
 	p.refuse = refuse
 }
 
+// SetAway makes the provider answer 503 to whoever asks, until it is set back.
+func (p *Provider) SetAway(away bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.away = away
+}
+
 // RotateKey signs with a new key from now on. The older public keys stay
 // published.
 func (p *Provider) RotateKey() {
 	p.memory.update(func(m *memory) { m.keys = append(m.keys, newSigningKey()) })
+}
+
+// LogoutToken returns a new logout token for the client, signed as ID tokens are
+// (OpenID Connect Back-Channel Logout 1.0, section 2.4). The claims, "sub" or
+// "sid" above all, come beside its own or in their place; nil takes one away.
+// The "sid" of a user's ID token is the provider's session.
+func (p *Provider) LogoutToken(t testing.TB, claims map[string]any) string {
+	t.Helper()
+	p.memory.mu.Lock()
+	key := p.memory.keys[len(p.memory.keys)-1]
+	p.memory.mu.Unlock()
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: key.key, KeyID: key.id}},
+		(&jose.SignerOptions{}).WithType("logout+jwt"))
+	if err != nil {
+		t.Fatalf("sign logout token: %v", err)
+	}
+	now := time.Now()
+	all := map[string]any{
+		"iss": p.Issuer, "aud": []string{p.ClientID}, "jti": rand.Text(),
+		"iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(),
+		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
+	}
+	maps.Copy(all, claims)
+	maps.DeleteFunc(all, func(_ string, value any) bool { return value == nil })
+	token, err := jwt.Signed(signer).Claims(all).Serialize()
+	if err != nil {
+		t.Fatalf("sign logout token: %v", err)
+	}
+	p.remember(token)
+	return token
 }
 
 // Calls returns how often the token endpoint was called with that grant_type.
@@ -173,6 +236,13 @@ func (p *Provider) Verify(ctx context.Context, accessToken string) (subject stri
 
 // ServeHTTP implements http.Handler.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	away := p.away
+	p.mu.Unlock()
+	if away {
+		http.Error(w, "away", http.StatusServiceUnavailable)
+		return
+	}
 	switch r.URL.Path {
 	case "/login":
 		p.login(w, r)
@@ -219,7 +289,19 @@ func (p *Provider) confidential(w http.ResponseWriter, r *http.Request) {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(answer.Code)
-	_, _ = w.Write(answer.Body.Bytes())
+	_, _ = w.Write(p.withRefreshEnd(answer.Body.Bytes(), tokens.Refresh))
+}
+
+// withRefreshEnd adds to an answer when its refresh token ends, in Keycloak's way.
+func (p *Provider) withRefreshEnd(answer []byte, refresh string) []byte {
+	life, ends := p.memory.refreshLeft(refresh)
+	var members map[string]any
+	if !ends || json.Unmarshal(answer, &members) != nil {
+		return answer
+	}
+	members["refresh_expires_in"] = int(life.Seconds())
+	answer, _ = json.Marshal(members) // as it came: never fails
+	return answer
 }
 
 func (p *Provider) remember(secrets ...string) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"galaxygate/internal/strictop"
 )
@@ -115,6 +116,26 @@ func TestCodeAndRefresh(t *testing.T) {
 	}
 	if _, _, _, err := p.Verify(t.Context(), second["access_token"].(string)); err == nil {
 		t.Error("access token: still good after reuse")
+	}
+}
+
+func TestARefreshTokenThatEnds(t *testing.T) {
+	t.Parallel()
+	p := start(t, strictop.Options{RefreshLife: time.Hour})
+	code := codeOf(t, authorize(t, p, nil))
+	first := redeem(t, p, true, url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier},
+	})
+	if first["refresh_expires_in"] != 3600.0 || first["id_token"] == nil {
+		t.Errorf("answer: got %v, want an hour, and the rest as it was", first["refresh_expires_in"])
+	}
+	p.SetRefreshLife(time.Nanosecond)
+	refresh, _ := first["refresh_token"].(string)
+	second := redeem(t, p, true, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}})
+	refresh, _ = second["refresh_token"].(string)
+	third := redeem(t, p, true, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refresh}})
+	if refresh == "" || third["error"] != "invalid_grant" || p.Reuses() != 0 {
+		t.Errorf("after its end: got %v, %d reuses", third["error"], p.Reuses())
 	}
 }
 

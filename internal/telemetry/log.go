@@ -24,13 +24,14 @@ const (
 // like a secret is masked.
 func NewLogger(w io.Writer, level slog.Leveler, format Format) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: mask}
-	if format == Text || format == Auto && isTerminal(w) {
+	if format == Text || format == Auto && IsTerminal(w) {
 		return slog.New(requestHandler{slog.NewTextHandler(w, options)})
 	}
 	return slog.New(requestHandler{slog.NewJSONHandler(w, options)})
 }
 
-func isTerminal(w io.Writer) bool {
+// IsTerminal reports whether a person may read what is written to w.
+func IsTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {
 		return false

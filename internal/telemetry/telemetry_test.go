@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -110,8 +111,26 @@ func TestMetrics(t *testing.T) {
 	metrics := telemetry.NewMetrics()
 	metrics.ObserveRequest("/graphql", http.StatusOK, time.Millisecond)
 	metrics.ObserveRequest("", http.StatusNotFound, time.Millisecond)
-	metrics.ObserveRefresh("refreshed", time.Second)
-	metrics.ObserveRefresh("made up", time.Second)
+	metrics.Refreshed("refreshed", time.Second)
+	metrics.Refreshed("made up", time.Second)
+	metrics.Waited(time.Second)
+	metrics.Contended()
+	metrics.Reauthenticate("invalid_grant")
+	metrics.Reauthenticate("made up by a provider")
+	metrics.KeptAlive("kept")
+	metrics.Revoked("later")
+	metrics.Tidied("sessions", 7)
+	metrics.ObserveSessionCache(true)
+	metrics.ObserveGrantCache(false)
+	counts := 0
+	metrics.Count("galaxygate_grants", "Grants.", "status", func(context.Context) (map[string]int, error) {
+		counts++
+		return map[string]int{"active": 3}, nil
+	})
+	metrics.Count("galaxygate_unknown", "Unknown.", "status", func(context.Context) (map[string]int, error) {
+		return nil, errors.New("away")
+	})
+	metrics.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
 
 	w := httptest.NewRecorder()
 	metrics.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
@@ -121,11 +140,24 @@ func TestMetrics(t *testing.T) {
 		`galaxygate_refresh_duration_seconds_count{outcome="refreshed"} 1`,
 		`galaxygate_refresh_duration_seconds_count{outcome="other"} 1`,
 		`galaxygate_refresh_duration_seconds_count{outcome="later"} 0`,
+		"galaxygate_refresh_wait_duration_seconds_count 1",
+		"galaxygate_lease_contended_total 1",
+		`galaxygate_reauthentications_total{reason="invalid_grant"} 1`,
+		`galaxygate_reauthentications_total{reason="other"} 1`,
+		`galaxygate_cache_lookups_total{cache="sessions",result="hit"} 1`,
+		`galaxygate_cache_lookups_total{cache="grants",result="miss"} 1`,
+		`galaxygate_kept_alive_total{outcome="kept"} 1`,
+		`galaxygate_revocations_total{outcome="later"} 1`,
+		`galaxygate_tidied_rows_total{what="sessions"} 7`,
+		`galaxygate_grants{status="active"} 3`,
 		"go_goroutines ",
 		"process_start_time_seconds ",
 	} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("metrics lack %q", want)
 		}
+	}
+	if counts != 1 || strings.Contains(w.Body.String(), "galaxygate_unknown{") {
+		t.Errorf("counted %d times for two requests", counts)
 	}
 }

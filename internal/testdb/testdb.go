@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"galaxygate/internal/pgtest"
 	"galaxygate/internal/store"
@@ -73,6 +74,7 @@ func run(t testing.TB, url string, sealer *vault.Vault) *store.DB {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- db.Run(ctx) }()
+	AwaitHearing(db)
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -81,4 +83,18 @@ func run(t testing.TB, url string, sealer *vault.Vault) *store.DB {
 		_ = db.Close()
 	})
 	return db
+}
+
+// AwaitHearing waits until the running store hears of what others change, or a
+// while where its database is away.
+func AwaitHearing(db *store.DB) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(5 * time.Second); !db.Hearing(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			return
+		}
+	}
 }

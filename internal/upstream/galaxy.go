@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"galaxygate/internal/grant"
 	"galaxygate/internal/secret"
 )
 
@@ -58,7 +60,7 @@ func NewGalaxy(cfg GalaxyConfig) *Galaxy {
 func (g *Galaxy) Close() { g.http.CloseIdleConnections() }
 
 // ask sends the document as the access token's user and decodes the data. Its
-// error is an *Error, or ctx's where that has ended. With a Partial error the
+// error is an *Error, or ctx's where the caller has left. With a Partial error the
 // data is decoded as far as it came.
 func (g *Galaxy) ask(ctx context.Context, access secret.Text, document string, variables map[string]any, data any) error {
 	began := g.cfg.Now()
@@ -114,9 +116,10 @@ func (g *Galaxy) post(
 }
 
 // unanswered is what becomes of a request without a whole answer: the caller
-// has left, or Galaxy is away. The cause is not quoted.
+// has left, or Galaxy is away, also where it kept the caller until the time was
+// up. The cause is not quoted.
 func unanswered(ctx context.Context) (*Error, error) {
-	if err := ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, fmt.Errorf("ask galaxy: %w", err)
 	}
 	return &Error{Kind: Unavailable, Message: "No answer came."}, nil
@@ -131,7 +134,8 @@ type AppRevoker struct {
 
 // Revoke revokes the authorization of the access token's user, and with it
 // every token of theirs; the refresh token is not needed. It reports whether
-// Galaxy confirmed it; false and nil without an access token.
+// Galaxy confirmed it; false and nil without an access token. Its error is a
+// *grant.Failure, which wraps grant.ErrTokenRejected where that is so.
 func (r AppRevoker) Revoke(ctx context.Context, access, _ secret.Text) (bool, error) {
 	if access.IsZero() {
 		return false, nil
@@ -140,5 +144,23 @@ func (r AppRevoker) Revoke(ctx context.Context, access, _ secret.Text) (bool, er
 		Revoked bool `json:"revokeAppAuthorization"`
 	}
 	err := r.Galaxy.ask(ctx, access, revokeAppDocument, map[string]any{"clientId": r.ClientID}, &data)
-	return data.Revoked && err == nil, err
+	if err == nil && !data.Revoked {
+		err = &Error{Kind: Failed, Message: "Galaxy did not say that it is done."}
+	}
+	if err != nil {
+		return false, failure(err)
+	}
+	return true, nil
+}
+
+// failure is the error of ask in the domain's words.
+func failure(err error) *grant.Failure {
+	f := &grant.Failure{Kind: grant.Later, Reason: "timeout", Err: err}
+	if e := (*Error)(nil); errors.As(err, &e) {
+		f.Reason, f.Message, f.Status, f.RetryAfter = "galaxy_"+string(e.Kind), e.Message, e.Status, e.RetryAfter
+		if e.Kind == OperatorFault {
+			f.Kind = grant.OperatorFault
+		}
+	}
+	return f
 }

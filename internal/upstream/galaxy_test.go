@@ -201,18 +201,38 @@ func TestNoAnswer(t *testing.T) {
 	if err := g.ask(ctx, secret.New("t"), appDataDocument, nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("a caller who left: got %v, want context.Canceled", err)
 	}
+	ctx, cancel = context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	if err := g.ask(ctx, secret.New("t"), appDataDocument, nil, nil); !errors.As(err, &e) || e.Kind != Unavailable {
+		t.Errorf("when the time is up: got %v, want unavailable", err)
+	}
 }
 
 func TestAppRevoker(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, reply, access string
-		want, wantErr       bool
+		want, rejected      bool
+		kind                grant.Kind
+		reason              string
 		wantCalls           int
 	}{
 		{name: "confirmed", access: "t", reply: `{"data":{"revokeAppAuthorization":true}}`, want: true, wantCalls: 1},
-		{name: "not confirmed", access: "t", reply: `{"data":{"revokeAppAuthorization":null}}`, wantCalls: 1},
-		{name: "refused", access: "t", reply: `{"errors":[{"message":"No."}]}`, wantErr: true, wantCalls: 1},
+		{
+			name: "not confirmed", access: "t", reply: `{"data":{"revokeAppAuthorization":null}}`,
+			kind: grant.Later, reason: "galaxy_failed", wantCalls: 1,
+		},
+		{name: "refused", access: "t", reply: `{"errors":[{"message":"No."}]}`, kind: grant.Later, reason: "galaxy_failed", wantCalls: 1},
+		{
+			name: "the access token is not valid any more", access: "t",
+			reply: `{"errors":[{"message":"You are not authenticated!","extensions":{"http":{"status":401}}}]}`,
+			kind:  grant.Later, reason: "galaxy_token_rejected", rejected: true, wantCalls: 1,
+		},
+		{
+			name: "the gateway is refused", access: "t",
+			reply: `{"errors":[{"message":"Invalid API key provided.","extensions":{"http":{"status":401}}}]}`,
+			kind:  grant.OperatorFault, reason: "galaxy_operator_fault", wantCalls: 1,
+		},
 		{name: "without an access token nobody is asked"},
 	}
 	for _, test := range tests {
@@ -225,8 +245,14 @@ func TestAppRevoker(t *testing.T) {
 			})
 			var revoker grant.Revoker = AppRevoker{Galaxy: g, ClientID: "app"}
 			got, err := revoker.Revoke(t.Context(), secret.New(test.access), secret.Text{})
-			if got != test.want || (err != nil) != test.wantErr || calls != test.wantCalls {
-				t.Errorf("got %v, %v, %d calls; want %v, error %v, %d", got, err, calls, test.want, test.wantErr, test.wantCalls)
+			if got != test.want || (err != nil) != (test.reason != "") || calls != test.wantCalls {
+				t.Errorf("got %v, %v, %d calls; want %v, reason %q, %d", got, err, calls, test.want, test.reason, test.wantCalls)
+			}
+			if err == nil {
+				return
+			}
+			if f := grant.AsFailure(err); f.Kind != test.kind || f.Reason != test.reason || errors.Is(err, grant.ErrTokenRejected) != test.rejected {
+				t.Errorf("got %v, rejected %v", err, errors.Is(err, grant.ErrTokenRejected))
 			}
 		})
 	}

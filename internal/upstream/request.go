@@ -42,21 +42,31 @@ func Once[T any](ctx context.Context, key string, ask func(context.Context) (T, 
 		if first {
 			return lead(ctx, r, key, a, ask)
 		}
-		select {
-		case <-ctx.Done():
-			var zero T
-			return zero, ctx.Err()
-		case <-a.done:
-		}
-		if !cancelled(a.err) {
-			value, _ := a.value.(T)
-			return value, a.err
-		}
-		if err := ctx.Err(); err != nil {
+		if err := a.wait(ctx); err != nil {
 			var zero T
 			return zero, err
 		}
+		if !cancelled(a.err) || ctx.Err() != nil {
+			value, _ := a.value.(T)
+			return value, a.err
+		}
 	}
+}
+
+// wait waits for the answer, or returns ctx's error where the caller has left.
+// Where the operation's time is up, so it is for the one who asks, who alone can
+// say what it was spent on.
+func (a *answer) wait(ctx context.Context) error {
+	select {
+	case <-a.done:
+		return nil
+	case <-ctx.Done():
+	}
+	if err := ctx.Err(); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	<-a.done
+	return nil
 }
 
 // lead asks for everyone who waits for the answer.

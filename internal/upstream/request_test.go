@@ -3,9 +3,12 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func TestOnceAsksOnceHoweverManyWait(t *testing.T) {
@@ -78,6 +81,32 @@ func TestACallerWhoLeavesDoesNotAnswerForTheOthers(t *testing.T) {
 	}
 	if err := <-stayed; err != nil {
 		t.Errorf("who stayed: got %v", err)
+	}
+}
+
+func TestWhenTheTimeIsUpAllHearWhatItWasSpentOn(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(NewRequest(t.Context()), 20*time.Millisecond)
+	defer cancel()
+	asking := make(chan struct{})
+	errs := make(chan error)
+	go func() {
+		_, err := Once(ctx, "k", func(ctx context.Context) (int, error) {
+			close(asking)
+			<-ctx.Done()
+			return 0, fmt.Errorf("the provider is slow: %w", ctx.Err())
+		})
+		errs <- err
+	}()
+	<-asking
+	go func() {
+		_, err := Once(ctx, "k", func(context.Context) (int, error) { return 7, nil })
+		errs <- err
+	}()
+	for range 2 {
+		if err := <-errs; err == nil || !strings.Contains(err.Error(), "the provider is slow") {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

@@ -4,28 +4,28 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/tink-crypto/tink-go/v2/aead"
-	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
-	"github.com/tink-crypto/tink-go/v2/keyset"
-	"github.com/tink-crypto/tink-go/v2/tink"
+	"sync/atomic"
 
 	"galaxygate/internal/secret"
 )
 
-// Errors that callers decide on. Neither quotes what was read.
-var (
-	// ErrKeyset means that a text is not a keyset.
-	ErrKeyset = errors.New(`not a keyset in Tink's JSON format for authenticated encryption: "galaxygate keys new" makes one`)
-	// ErrSealed means that a sealed value does not open: it was sealed under a
-	// key that the keyset lacks, for another place, or it is damaged.
-	ErrSealed = errors.New("sealed value does not open with this keyset at this place")
-)
+// ErrSealed means that a sealed value does not open: it was sealed under a key
+// that the keyset lacks, for another place, or it is damaged. It quotes nothing.
+var ErrSealed = errors.New("sealed value does not open with this keyset at this place")
 
-// format is the version of the sealed form: this byte, then Tink's ciphertext,
-// whose first bytes name the key. It is part of the associated data.
-const format = 1
+// The sealed form is the version of the form, which is part of the associated
+// data, and Tink's ciphertext: its own version, the key's ID in four bytes, and
+// the rest.
+const (
+	format     = 1
+	tinkFormat = 1
+
+	// KeyIDOffset and KeyIDLength are where the key's ID is in a sealed value,
+	// big-endian. SealedUnder reads it from the first KeyIDOffset+KeyIDLength
+	// bytes.
+	KeyIDOffset = 2
+	KeyIDLength = 4
+)
 
 // Place is where a sealed value is stored. A value opens only at the place that
 // it was sealed for.
@@ -35,42 +35,30 @@ type Place struct {
 	Column string
 }
 
-// Vault seals and opens values. It is safe for concurrent use.
-type Vault struct{ aead tink.AEAD }
+// Vault seals and opens values. Its keyset may be replaced while it serves. It
+// is safe for concurrent use.
+type Vault struct{ keys atomic.Pointer[Keyset] }
 
-// New returns a vault that seals under the primary key of the keyset and opens
-// under any of its keys. The keyset is NewKeyset's, or any other of Tink's JSON
-// form whose keys are for authenticated encryption with associated data; other
-// text is ErrKeyset.
+// New returns a vault of that keyset in clear, or ErrKeyset.
 func New(keys secret.Text) (*Vault, error) {
-	// Tink's errors may quote the text that they could not read, so none is kept.
-	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(strings.NewReader(keys.Reveal())))
+	read, err := parseClear(keys)
 	if err != nil {
-		return nil, ErrKeyset
+		return nil, err
 	}
-	primitive, err := aead.New(handle)
-	if err != nil {
-		return nil, ErrKeyset
-	}
-	return &Vault{aead: primitive}, nil
+	return read.Vault(), nil
 }
 
-// NewKeyset returns a new keyset of one random AES-256-GCM key, as JSON.
-func NewKeyset() (secret.Text, error) {
-	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
-	if err != nil {
-		return secret.Text{}, fmt.Errorf("generate key: %w", err)
-	}
-	var text strings.Builder
-	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&text)); err != nil {
-		return secret.Text{}, fmt.Errorf("write keyset: %w", err)
-	}
-	return secret.New(text.String()), nil
-}
+// Replace makes the vault seal under the primary key of the keyset and open under
+// any of its keys. Seals and opens under way end under the keyset of before.
+func (v *Vault) Replace(keys *Keyset) { v.keys.Store(keys) }
+
+// KeyIDs returns the IDs of the keys that open values, the primary's first: it is
+// the key that values are sealed under.
+func (v *Vault) KeyIDs() []uint32 { return v.keys.Load().KeyIDs() }
 
 // Seal returns the value encrypted for that place. No two results are alike.
 func (v *Vault) Seal(plain secret.Text, p Place) ([]byte, error) {
-	ciphertext, err := v.aead.Encrypt([]byte(plain.Reveal()), p.associatedData())
+	ciphertext, err := v.keys.Load().aead.Encrypt([]byte(plain.Reveal()), p.associatedData())
 	if err != nil {
 		return nil, fmt.Errorf("seal %s.%s: %w", p.Table, p.Column, err)
 	}
@@ -82,11 +70,20 @@ func (v *Vault) Open(sealed []byte, p Place) (secret.Text, error) {
 	if len(sealed) == 0 || sealed[0] != format {
 		return secret.Text{}, fmt.Errorf("open %s.%s: %w", p.Table, p.Column, ErrSealed)
 	}
-	plain, err := v.aead.Decrypt(sealed[1:], p.associatedData())
+	plain, err := v.keys.Load().aead.Decrypt(sealed[1:], p.associatedData())
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("open %s.%s: %w", p.Table, p.Column, ErrSealed)
 	}
 	return secret.New(string(plain)), nil
+}
+
+// SealedUnder returns the ID of the key that a sealed value, or the beginning of
+// one, says it is under, and false where that is no sealed value.
+func SealedUnder(sealed []byte) (keyID uint32, ok bool) {
+	if len(sealed) < KeyIDOffset+KeyIDLength || sealed[0] != format || sealed[1] != tinkFormat {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(sealed[KeyIDOffset:]), true
 }
 
 // associatedData gives each part its length, so that no two places give the

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"galaxygate/graph"
+	"galaxygate/internal/cache"
+	"galaxygate/internal/config"
+	"galaxygate/internal/grant"
+	"galaxygate/internal/httpserver"
+	"galaxygate/internal/login"
+	"galaxygate/internal/passport"
+	"galaxygate/internal/playground"
+	"galaxygate/internal/session"
+	"galaxygate/internal/store"
+	"galaxygate/internal/telemetry"
+	"galaxygate/internal/upstream"
+)
+
+// house is what build built, as far as serve looks after it.
+type house struct {
+	provider    *passport.Client
+	galaxy      *upstream.Galaxy
+	sessions    *session.Manager
+	grants      *grant.Source
+	keeper      *grant.Keeper
+	revocations *grant.Revocations
+	housekeeper *store.Housekeeper
+	public      http.Handler
+}
+
+// close ends what the rooms keep running.
+func (h *house) close() {
+	h.galaxy.Close()
+	h.sessions.Cache.Close()
+	h.grants.Cache.Close()
+}
+
+// build builds the rooms on the database, in the order of their dependencies.
+func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger *slog.Logger) (*house, error) {
+	provider := passport.New(passport.Config{
+		Issuer:       cfg.Issuer,
+		ClientID:     cfg.ClientID,
+		ClientSecret: cfg.ClientSecret,
+		RedirectURL:  cfg.PublicURL.JoinPath("/auth/callback").String(),
+		RequireNonce: cfg.RequireNonce,
+		AssumedLife:  cfg.AssumedLife,
+		RefreshLife:  cfg.RefreshLife,
+		Logger:       logger,
+	})
+	galaxy := upstream.NewGalaxy(upstream.GalaxyConfig{
+		URL: cfg.GalaxyURL, APIKey: cfg.GalaxyAPIKey, Now: time.Now, Logger: logger,
+	})
+	sessions := &session.Manager{
+		Store: db,
+		Ender: db,
+		Cache: session.NewCache(cfg.SessionIdle, cache.Options[session.Session]{
+			Hearing: db.Hearing, Now: time.Now, Observe: metrics.ObserveSessionCache,
+		}),
+		IdleTimeout: cfg.SessionIdle,
+		Lifetime:    cfg.SessionLife,
+		Secure:      cfg.Secure(),
+		Unavailable: http.HandlerFunc(unavailable),
+		Now:         time.Now,
+		Logger:      logger,
+	}
+	revocations := &grant.Revocations{
+		Outbox:     db,
+		Claims:     db,
+		Refresher:  provider,
+		Revoker:    provider,
+		Withdrawer: upstream.AppRevoker{Galaxy: galaxy, ClientID: cfg.ClientID},
+		Observe:    metrics.Revoked,
+		Now:        time.Now,
+		Logger:     logger,
+	}
+	grants := &grant.Source{
+		Store: db,
+		Cache: grant.NewCache(cache.Options[grant.Grant]{
+			Hearing: db.Hearing, Now: time.Now, Observe: metrics.ObserveGrantCache,
+		}),
+		Confirm:     confirm(sessions),
+		Leases:      db,
+		Refresher:   provider,
+		Revocations: revocations,
+		Names:       passport.Names,
+		Early:       cfg.RefreshEarly,
+		Now:         time.Now,
+		Logger:      logger,
+		Observer:    metrics,
+
+		RotationGrace: cfg.RotationGrace,
+	}
+	keeper := &grant.Keeper{
+		Due:       db,
+		Source:    grants,
+		Interval:  cfg.SweepInterval,
+		PerMinute: cfg.SweepRate,
+		Observe:   metrics.KeptAlive,
+		Now:       time.Now,
+		Logger:    logger,
+	}
+	housekeeper := &store.Housekeeper{
+		DB:               db,
+		Interval:         cfg.SweepInterval,
+		SessionRetention: cfg.SessionRetention,
+		AuditRetention:   cfg.AuditRetention,
+		Observe:          metrics.Tidied,
+		Now:              time.Now,
+		Logger:           logger,
+	}
+	db.Subscribe(store.Listener{
+		GrantChanged: grants.Cache.Forget,
+		SessionEnded: sessions.Cache.Forget,
+		Settle:       grants.Drain,
+		Missed: func() {
+			grants.Cache.ForgetAll()
+			sessions.Cache.ForgetAll()
+		},
+	})
+	signIn := &login.Handler{
+		Provider:  provider,
+		Store:     db,
+		Grants:    db,
+		Outbox:    db,
+		Sessions:  sessions,
+		Audit:     db,
+		PublicURL: cfg.PublicURL,
+		Returns:   cfg.AllowedRedirects,
+		Scopes:    cfg.Scopes,
+		Now:       time.Now,
+		Logger:    logger,
+	}
+	api := graph.NewServer(graph.Config{
+		Resolver: &graph.Resolver{
+			Upstream:  &upstream.Client{Tokens: grants, UserInfo: provider, Galaxy: galaxy},
+			Grants:    grants,
+			Revoker:   grants,
+			Manager:   sessions,
+			Audit:     db,
+			Events:    db,
+			PublicURL: cfg.PublicURL,
+			Returns:   cfg.AllowedRedirects,
+			Now:       time.Now,
+			Logger:    logger,
+		},
+		Introspection: cfg.Introspection,
+		MaxDepth:      cfg.MaxDepth,
+		MaxComplexity: cfg.MaxComplexity,
+		MaxTokens:     cfg.MaxTokens,
+		Timeout:       cfg.OperationTimeout,
+	})
+	api.AddTransport(httpserver.Transport{MaxBodyBytes: cfg.MaxBodyBytes})
+	page, err := playground.Handler(playground.Options{Playground: cfg.Playground, SignedIn: signedInAs})
+	if err != nil {
+		return nil, fmt.Errorf("build playground: %w", err)
+	}
+	routes := signIn.Routes()
+	routes[httpserver.GraphQLPath] = api
+	routes["GET /{$}"] = page
+	routes["GET "+playground.AssetsPath] = page
+
+	handler := httpserver.Public{
+		Routes:         routes,
+		Origin:         cfg.PublicURL.String(),
+		AllowedOrigins: cfg.AllowedOrigins,
+		SessionCookie:  sessions.CookieName(),
+		TrustedProxies: cfg.TrustedProxies,
+		Session:        sessions.Middleware,
+		RateLimit:      cfg.RateLimit,
+		RateKey:        sessionKey,
+		Unlimited:      []string{login.BackChannelLogout},
+		Observe:        metrics.ObserveRequest,
+		Logger:         logger,
+		Now:            time.Now,
+	}.Handler()
+	return &house{
+		provider: provider, galaxy: galaxy, sessions: sessions, grants: grants,
+		keeper: keeper, revocations: revocations, housekeeper: housekeeper, public: handler,
+	}, nil
+}
+
+// unavailable answers a request whose session cannot be looked up.
+func unavailable(w http.ResponseWriter, r *http.Request) {
+	httpserver.Refuse(w, r, httpserver.Refusal{
+		Status:     http.StatusServiceUnavailable,
+		Code:       "INTERNAL_SERVER_ERROR",
+		Message:    "The service is not available right now. You are not signed out.",
+		RetryAfter: time.Second,
+	})
+}
+
+// confirm says that the user has signed out where the request's session has ended
+// since it began.
+func confirm(sessions *session.Manager) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := sessions.Confirm(ctx)
+		if errors.Is(err, session.ErrNotFound) {
+			return grant.ErrSignedOut
+		}
+		return err
+	}
+}
+
+// sessionKey is what a request's rate is limited by, where it has a session.
+func sessionKey(r *http.Request) string {
+	s, _ := session.FromContext(r.Context())
+	return s.ID
+}
+
+// signedInAs is how the start page calls the user.
+func signedInAs(ctx context.Context) (string, bool) {
+	s, ok := session.FromContext(ctx)
+	return s.Subject, ok
+}

@@ -1,0 +1,68 @@
+package grant
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// drainLimit is how long whoever ends a session waits for calls that were begun
+// before; then those that can be are cancelled.
+const drainLimit = 2 * time.Second
+
+// uses are the calls of this process that carry a token now, by the user's ID.
+// The zero value is ready.
+type uses struct {
+	mu  sync.Mutex
+	all map[string]map[*use]struct{}
+}
+
+// use is one call.
+type use struct {
+	over   chan struct{}
+	cancel context.CancelFunc
+}
+
+// enter begins a use of the user's token, within the context that it returns,
+// until leave is called, which may be called again.
+func (u *uses) enter(ctx context.Context, userID string) (_ context.Context, leave func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	one := &use{over: make(chan struct{}), cancel: cancel}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.all == nil {
+		u.all = make(map[string]map[*use]struct{})
+	}
+	if u.all[userID] == nil {
+		u.all[userID] = make(map[*use]struct{})
+	}
+	u.all[userID][one] = struct{}{}
+	return ctx, sync.OnceFunc(func() {
+		cancel()
+		close(one.over)
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		delete(u.all[userID], one)
+		if len(u.all[userID]) == 0 {
+			delete(u.all, userID)
+		}
+	})
+}
+
+// drain waits until the uses that there are now have ended, and cancels those
+// that have not when ctx ends.
+func (u *uses) drain(ctx context.Context, userID string) {
+	u.mu.Lock()
+	now := make([]*use, 0, len(u.all[userID]))
+	for one := range u.all[userID] {
+		now = append(now, one)
+	}
+	u.mu.Unlock()
+	for _, one := range now {
+		select {
+		case <-one.over:
+		case <-ctx.Done():
+			one.cancel()
+		}
+	}
+}
