@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +23,7 @@ type faulty struct {
 	grant.Leases
 	afterAcquire  func() error
 	beforePublish func() error
+	afterPublish  func() error
 }
 
 func (f *faulty) Acquire(ctx context.Context, g grant.Grant, owner string, d time.Duration) error {
@@ -36,7 +39,11 @@ func (f *faulty) Publish(ctx context.Context, g grant.Grant, owner string, t gra
 			return grant.Grant{}, err
 		}
 	}
-	return f.Leases.Publish(ctx, g, owner, t, now)
+	published, err := f.Leases.Publish(ctx, g, owner, t, now)
+	if err != nil || f.afterPublish == nil {
+		return published, err
+	}
+	return grant.Grant{}, f.afterPublish()
 }
 
 func TestAProviderThatAnswersWithTheSameTokenIsAskedOnce(t *testing.T) {
@@ -68,6 +75,30 @@ func TestALeaseWhoseRecordingSeemedToFailIsGivenBack(t *testing.T) {
 		got, err := h.replica(h.db).Token(t.Context(), h.user)
 		if err != nil || got.Value.Reveal() != "access-1" || h.provider.presentations() != 1 {
 			t.Errorf("got %q, %v, presented %d times", got.Value.Reveal(), err, h.provider.presentations())
+		}
+	})
+}
+
+func TestACrashIsNotForgottenByATakeoverThatIsGivenBack(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, h *house, _ testdb.Open) {
+		h.signIn(t, "access-0", "refresh-0", life, expired)
+		if err := h.db.Acquire(t.Context(), h.grant(t), "crashed", time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		unlucky := h.replica(h.db)
+		unlucky.Leases = &faulty{Leases: h.db, afterAcquire: func() error { return errors.New("connection reset at COMMIT") }}
+		if _, err := unlucky.Token(t.Context(), h.user); err == nil {
+			t.Error("the refresh token was presented without a lease")
+		}
+		if err := unlucky.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.replica(h.db).Token(t.Context(), h.user); !errors.Is(err, grant.ErrReauthenticationRequired) {
+			t.Errorf("got %v: who crashed may have spent the token", err)
+		}
+		if n := h.provider.presentations(); n != 0 {
+			t.Errorf("presented %d times", n)
 		}
 	})
 }
@@ -147,6 +178,48 @@ func TestARefreshInFlightDoesNotUndoANewConsent(t *testing.T) {
 			t.Errorf("stored: refresh %q, lease of %q", g.Refresh.Reveal(), g.LeaseOwner)
 		}
 	})
+}
+
+// A provider may revoke all tokens of a sign-in with any one of them (RFC 7009,
+// section 2.1), so none is revoked that descends from what is stored.
+func TestAPublicationThatSeemedToFailCostsANewSignInNothing(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		rotation string        // the refresh token that each refresh brings, if any
+		left     time.Duration // of the new sign-in's access token
+		want     string
+	}{
+		{"where the provider keeps tokens", "", life, "access-new"},
+		{"where it rotates", "refresh-%d", life, "access-new"},
+		{"where it rotates, and another replica has refreshed", "refresh-%d", expired, "access-2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			eachStore(t, func(t *testing.T, h *house, _ testdb.Open) {
+				h.signIn(t, "access-0", "refresh-0", life, expired)
+				h.provider.answers(func(n int) answer {
+					return tokens(fmt.Sprintf("access-%d", n), strings.ReplaceAll(tt.rotation, "%d", strconv.Itoa(n)), life)
+				})
+				unlucky := h.replica(h.db)
+				unlucky.Leases = &faulty{Leases: h.db, afterPublish: func() error {
+					h.signIn(t, "access-new", "", life, tt.left) // keeps the refresh token
+					if _, err := h.replica(h.db).Token(t.Context(), h.user); err != nil {
+						t.Errorf("another replica: %v", err)
+					}
+					return errors.New("connection reset at COMMIT")
+				}}
+				got, err := unlucky.Token(t.Context(), h.user)
+				if err != nil || got.Value.Reveal() != tt.want {
+					t.Errorf("got %q, %v", got.Value.Reveal(), err)
+				}
+				if revoked := h.provider.revocations(); len(revoked) != 0 {
+					t.Errorf("revoked %q", revoked)
+				}
+			})
+		})
+	}
 }
 
 func TestAStrangeScopeDoesNotLoseTheTokensBesideIt(t *testing.T) {

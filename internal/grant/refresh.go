@@ -102,12 +102,14 @@ func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
 	failpoint.Hit(failpoint.ReplyReceived)
 	// Stored before anyone uses or judges it: it exists nowhere else.
 	var published Grant
+	unsure := false // whether it may be stored although an error came
 	err = persist(ctx, func() (err error) {
 		published, err = s.Leases.Publish(ctx, g, owner, tokens, s.Now())
+		unsure = unsure || err != nil && !errors.Is(err, ErrLost)
 		return err
 	})
 	if errors.Is(err, ErrLost) {
-		s.discard(ctx, g, tokens)
+		s.discard(ctx, g, tokens, unsure)
 	}
 	if err != nil {
 		return Grant{}, fmt.Errorf("publish tokens: %w", err)
@@ -242,13 +244,15 @@ func (s *Source) condemn(ctx context.Context, g Grant, f *Failure) {
 
 // discard has tokens revoked that could not be stored because the user's grant
 // was erased or replaced while the provider was asked. Where another replica has
-// refreshed the same grant, revoking them could end it (RFC 7009, section 2.1).
-func (s *Source) discard(ctx context.Context, g Grant, t Tokens) {
+// refreshed the same grant, or these tokens may be stored after all, revoking them
+// could end it (RFC 7009, section 2.1).
+func (s *Source) discard(ctx context.Context, g Grant, t Tokens, unsure bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), presentLimit)
 	defer cancel()
 	current, err := s.Store.Grant(ctx, g.UserID)
-	replaced := err == nil && !current.Refresh.Equal(t.Refresh) &&
-		(current.ID != g.ID || !current.AuthorizedAt.Equal(g.AuthorizedAt))
+	// A new sign-in may have kept the refresh token that was presented.
+	kept := current.Refresh.Equal(g.Refresh) || !t.Refresh.IsZero() && current.Refresh.Equal(t.Refresh)
+	replaced := err == nil && !kept && (current.ID != g.ID || !unsure && !current.AuthorizedAt.Equal(g.AuthorizedAt))
 	if !replaced && !errors.Is(err, ErrNotFound) {
 		return
 	}

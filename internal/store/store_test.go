@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,7 @@ func stores(t testing.TB, url string, v *vault.Vault) storetest.Stores {
 		Replica: replica,
 		Events:  func(t testing.TB) []audit.Event { return events(t, beside) },
 		Dump:    func(t testing.TB) []byte { return dump(t, beside, url) },
+		Elapse:  func(t testing.TB, d time.Duration) { elapse(t, beside, url, d) },
 	}
 }
 
@@ -163,6 +165,20 @@ SELECT kind, user_id, grant_id, session_id, reason, actor_session_id, ip_address
 		t.Fatalf("read audit events: %v", err)
 	}
 	return all
+}
+
+// elapse moves what is by the database's clock back by d.
+func elapse(t testing.TB, db *sql.DB, url string, d time.Duration) {
+	t.Helper()
+	ago := fmt.Sprintf("INTERVAL '%d microseconds'", d.Microseconds())
+	if strings.HasPrefix(url, "sqlite") {
+		ago = strconv.FormatInt(d.Microseconds(), 10)
+	}
+	statement := "UPDATE grants SET lease_expires_at = lease_expires_at - " + ago +
+		", lapsed_at = lapsed_at - " + ago + ", retry_at = retry_at - " + ago
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
+		t.Fatalf("let time pass: %v", err)
+	}
 }
 
 // dump returns every value of every table, bytes as they are.

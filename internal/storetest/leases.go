@@ -89,6 +89,13 @@ func leaseTests() map[string]func(*fixture) {
 			f.same("owner", f.grantOf(g.UserID).LeaseOwner, "next")
 			f.lost(f.Acquire(f.t.Context(), g, "third", time.Minute))
 		},
+		"a lease that is given back leaves the grant as it was": func(f *fixture) {
+			_, g := f.signIn()
+			f.must(f.Acquire(f.t.Context(), g, "owner", time.Minute))
+			f.must(f.Release(f.t.Context(), g, "owner"))
+			f.same("grant", f.grantOf(g.UserID), g)
+		},
+		"any history is one that the model allows": anyHistory,
 	}
 	for _, more := range []map[string]func(*fixture){publishTests(), rotationTests(), failTests(), fencedTests(), lapseTests()} {
 		for name, test := range more {

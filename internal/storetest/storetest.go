@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -44,6 +45,9 @@ type Stores struct {
 	Events func(t testing.TB) []audit.Event
 	// Dump returns every value in the database, one after the other.
 	Dump func(t testing.TB) []byte
+	// Elapse makes leases and retries end so much sooner, and lapses so much
+	// older, as if that time had passed for the database.
+	Elapse func(t testing.TB, d time.Duration)
 }
 
 // Run tests the stores that open returns. Each subtest opens a database of its
@@ -231,11 +235,11 @@ func (f *fixture) kinds() []string {
 	f.t.Helper()
 	var kinds []string
 	for _, e := range f.Events(f.t) {
-		kind := string(e.Kind)
-		if e.Reason != "" {
-			kind += " " + e.Reason
-		}
-		kinds = append(kinds, kind)
+		kinds = append(kinds, inShort(e))
 	}
 	return kinds
+}
+
+func inShort(e audit.Event) string {
+	return strings.TrimSpace(string(e.Kind) + " " + e.Reason)
 }
