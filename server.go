@@ -23,6 +23,10 @@ import (
 // after the last request has: longer than a lease.
 const settleLimit = 20 * time.Second
 
+// hearingLimit is for how long a process that begins does not serve because it
+// does not hear yet of what other replicas change.
+const hearingLimit = 5 * time.Second
+
 // taskRetry is when a failed background task is begun again.
 const taskRetry = 5 * time.Second
 
@@ -67,18 +71,26 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 	}
 	defer h.close()
 	tasks := map[string]task{"database notifications": db.Run, "provider discovery": h.provider.Run}
+	if err := db.Announce(ctx); err != nil { // a database may be read-only
+		logger.WarnContext(ctx, "replica not announced", "replica_id", db.ReplicaID(), "error", err)
+	}
 	if file, ok := keyset.(*keyring.File); ok {
-		tasks["keyset reload"] = (&keyring.Reloader{
-			File: file, Vault: sealer, Check: db.AcceptsKeyset, Every: keysetPoll, Logger: logger,
-		}).Run
+		reloader := &keyring.Reloader{File: file, Vault: sealer, Check: db.AcceptsKeyset, Every: keysetPoll, Logger: logger}
+		// Whoever rotates keys waits for this replica now. A key that was made
+		// primary before is in the file.
+		if err := reloader.Reload(ctx); err != nil {
+			return fmt.Errorf("TOKEN_KEYSET_FILE: %w", err)
+		}
+		tasks["keyset reload"] = reloader.Run
 	}
 	defer inBackground(ctx, logger, tasks)()
+	awaitHearing(ctx, db, logger)
 
 	health := &httpserver.Health{Checks: map[string]func(context.Context) error{
 		"database": db.Ping,
 		"provider": func(context.Context) error { return h.provider.Ready() },
 	}}
-	logger.InfoContext(ctx, "serving", "address", public.Addr().String(),
+	logger.InfoContext(ctx, "serving", "replica_id", db.ReplicaID(), "address", public.Addr().String(),
 		"admin_address", admin.Addr().String(), "public_url", cfg.PublicURL.String())
 	err = h.run(ctx, &httpserver.Server{
 		PublicListener: public,
@@ -108,6 +120,17 @@ func (h *house) run(ctx context.Context, server *httpserver.Server, logger *slog
 	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
 	defer cancel()
 	return errors.Join(err, h.grants.Wait(settle), revoking.Wait(settle))
+}
+
+// awaitHearing keeps a replica from serving before it hears of what the others
+// change, but not for ever.
+func awaitHearing(ctx context.Context, db *store.DB, logger *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, hearingLimit)
+	defer cancel()
+	if !db.AwaitHearing(ctx) {
+		logger.WarnContext(ctx, "not hearing of changes: working without memory; "+
+			"is DATABASE_URL a pooler's in transaction mode?", "replica_id", db.ReplicaID())
+	}
 }
 
 // warn logs what is odd about the configuration.

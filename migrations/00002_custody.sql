@@ -13,11 +13,14 @@ CREATE INDEX grants_sweep_at ON grants (sweep_at, refresh_expires_at);
 CREATE INDEX sessions_ended_at ON sessions (ended_at, expires_at);
 
 -- The processes that serve now, each until expires_at unless it says so again,
--- with the keys that it can open values under. By the database's clock.
+-- with the keys that it can open values under. Until hears_until one may rely on
+-- hearing of changes, and is waited for when sessions end; NULL where it does not
+-- hear. By the database's clock.
 CREATE TABLE replicas (
-    id         TEXT NOT NULL PRIMARY KEY,
-    key_ids    TEXT NOT NULL,
-    expires_at {{.Time}} NOT NULL
+    id          TEXT NOT NULL PRIMARY KEY,
+    key_ids     TEXT NOT NULL,
+    expires_at  {{.Time}} NOT NULL,
+    hears_until {{.Time}}
 );
 
 -- Tokens that are to be taken back at the provider and are stored nowhere else

@@ -38,7 +38,7 @@ func (r *Reloader) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		why := ""
-		if err := r.reload(ctx); err != nil && ctx.Err() == nil {
+		if err := r.Reload(ctx); err != nil && ctx.Err() == nil {
 			why = err.Error()
 			if why != refused {
 				r.Logger.ErrorContext(ctx, "keyset not reloaded: the one in use stays",
@@ -49,8 +49,9 @@ func (r *Reloader) Run(ctx context.Context) error {
 	}
 }
 
-// reload replaces the vault's keyset where the file holds another.
-func (r *Reloader) reload(ctx context.Context) error {
+// Reload replaces the vault's keyset where the file holds another. Its error says
+// why that is refused.
+func (r *Reloader) Reload(ctx context.Context) error {
 	content, err := os.ReadFile(r.File.Name)
 	if err != nil {
 		return fmt.Errorf("read keyset: %w", err)

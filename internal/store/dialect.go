@@ -22,11 +22,12 @@ import (
 var errPostgresURL = errors.New("database URL: not a postgres:// URL that the driver understands; " +
 	"check its port and parameters, and write characters such as / and # in a password as %2F and %23")
 
-// The bounds of the connections to PostgreSQL, beside the one that listens: for
-// what requests ask, and for what replicas tell each other.
+// The bounds of the connections to PostgreSQL, beside the one that listens and
+// the one that beats: for what requests ask, and for what replicas tell each
+// other.
 const (
-	maxConns   = 20
-	pulseConns = 2
+	maxConns  = 20
+	talkConns = 2
 )
 
 // dialect is what differs between the two databases.

@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,36 +19,54 @@ import (
 // The times of a replica's life. Its heart beats by NOTIFY to itself. As long as
 // the last beat that it heard is younger than hearingFor, it hears of every
 // change in time. The others wait for it, when sessions end, for as long as its
-// row says that it lives: always longer than it trusts its own ears.
+// row says that it hears: always longer than it trusts its own ears. One that has
+// not heard maxUnheard beats in a row is deaf, trusts nothing, and is not waited
+// for.
 const (
 	beatInterval = time.Second
 	beatLimit    = 2 * time.Second
 	hearingFor   = 3 * time.Second
 	replicaLife  = 4 * time.Second
+	maxUnheard   = 5
 	settleLimit  = replicaLife + time.Second
 	pollReplicas = 250 * time.Millisecond
+	slowEnd      = time.Second // an end of sessions that takes longer is logged
 	leaveLimit   = time.Second
+	warnInterval = time.Minute
 )
 
 // replica is this process among those that share the database.
 type replica struct {
 	id    string
-	pulse *sqlx.DB // a connection of its own: the heart must not queue with requests
+	pulse *sqlx.DB // a connection of its own: the heart must not queue with others
+	talk  *sqlx.DB // for what replicas tell each other: it must not queue with requests
 	heard atomic.Pointer[time.Time]
 
 	mu       sync.Mutex
-	beats    map[string]time.Time         // when each beat was sent that has not been heard
+	beats    map[string]sentBeat          // that have not been heard
+	unheard  int                          // how many in a row
 	expected map[string]*acknowledgements // by the message's ID
 }
 
-func newReplica(pulse *sqlx.DB) *replica {
+// sentBeat is a beat that has not been heard yet.
+type sentBeat struct {
+	at time.Time
+	// counted says that the row tells others to wait for this replica.
+	counted bool
+}
+
+func newReplica(pulse, talk *sqlx.DB) *replica {
 	return &replica{
 		id:       rand.Text(),
 		pulse:    pulse,
-		beats:    make(map[string]time.Time),
+		talk:     talk,
+		beats:    make(map[string]sentBeat),
 		expected: make(map[string]*acknowledgements),
 	}
 }
+
+// ReplicaID is what this process is called in the table replicas.
+func (db *DB) ReplicaID() string { return db.self.id }
 
 // Hearing reports whether word of every change arrives here in time. What was
 // read before may then be relied on until word comes that it changed.
@@ -58,29 +78,38 @@ func (db *DB) Hearing() bool {
 	return heard != nil && time.Since(*heard) < hearingFor
 }
 
-// Run hears of what other replicas change, and lets them know that this one
-// lives, until ctx ends. It rides out a database that is away, and returns an
+// AwaitHearing waits until Hearing, or until ctx ends, and reports which.
+func (db *DB) AwaitHearing(ctx context.Context) bool {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !db.Hearing() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
+}
+
+// Run lets the others know that this replica lives, and hears of what they
+// change, until ctx ends. It rides out a database that is away, and returns an
 // error where that refuses to be listened to. On SQLite there are no other
-// replicas, and it just waits.
+// replicas, but commands that look for this one.
 func (db *DB) Run(ctx context.Context) error {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	living, stop := context.WithCancel(ctx)
+	defer stop()
+	tasks.Go(func() { db.live(living) })
 	if !db.dialect.notifies {
 		<-ctx.Done()
 		return nil
 	}
-	listener := pq.NewDialListener(patient{}, db.url.Reveal(), 100*time.Millisecond, time.Second,
-		func(event pq.ListenerEventType, err error) {
-			if err != nil && ctx.Err() == nil {
-				db.logger.WarnContext(ctx, "not listening for changes", "error", err)
-			}
-			if event == pq.ListenerEventReconnected {
-				db.logger.InfoContext(ctx, "listening for changes again")
-			}
-		})
+	listener := pq.NewDialListener(patient{}, db.url.Reveal(), 100*time.Millisecond, time.Second, db.listened(ctx))
 	defer hangUp(listener)
 	listening := make(chan error, 1)
 	go func() { listening <- listener.Listen(channel) }() // waits for a database that is away
-	var tasks sync.WaitGroup
-	defer tasks.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -90,7 +119,6 @@ func (db *DB) Run(ctx context.Context) error {
 				return explain(ctx, "listen for changes", err)
 			}
 			db.hub.missed() // of what changed before, nothing was heard
-			tasks.Go(func() { db.live(ctx) })
 		case n := <-listener.Notify:
 			if n == nil { // connected anew: some may have been missed
 				db.self.deafen()
@@ -98,6 +126,21 @@ func (db *DB) Run(ctx context.Context) error {
 				continue
 			}
 			db.heed(ctx, n.Extra, &tasks)
+		}
+	}
+}
+
+// listened logs what becomes of the listening connection, trouble once a minute.
+func (db *DB) listened(ctx context.Context) pq.EventCallbackType {
+	var warned time.Time
+	return func(event pq.ListenerEventType, err error) {
+		if err != nil && ctx.Err() == nil && time.Since(warned) > warnInterval {
+			warned = time.Now()
+			db.logger.WarnContext(ctx, "not listening for changes", "error", err)
+		}
+		if event == pq.ListenerEventReconnected {
+			warned = time.Time{}
+			db.logger.InfoContext(ctx, "listening for changes again")
 		}
 	}
 }
@@ -143,7 +186,7 @@ func (db *DB) acknowledge(ctx context.Context, m message) {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	db.hub.settle(ctx, m.UserID)
-	err := db.notify(ctx, db.self.pulse, []message{{Kind: settled, ID: m.ID}})
+	err := db.notify(ctx, db.self.talk, []message{{Kind: settled, ID: m.ID}})
 	if err != nil && ctx.Err() == nil {
 		db.logger.WarnContext(ctx, "end of sessions not acknowledged", "error", err)
 	}
@@ -155,12 +198,16 @@ func (db *DB) live(ctx context.Context) {
 	defer db.leave(ctx)
 	tick := time.NewTicker(beatInterval)
 	defer tick.Stop()
-	hearing := false
+	heard := false
 	for {
-		err := db.beat(ctx)
-		if now := db.Hearing(); now != hearing || err != nil && hearing {
-			hearing = now
-			db.logger.InfoContext(ctx, "hearing of changes", "hearing", hearing, "error", err)
+		err := db.Announce(ctx)
+		switch hears := db.Hearing(); {
+		case hears && !heard:
+			db.logger.InfoContext(ctx, "hearing of changes", "replica_id", db.self.id)
+			heard = true
+		case heard && !hears && ctx.Err() == nil:
+			db.logger.WarnContext(ctx, "not hearing of changes: working without memory", "error", err)
+			heard = false
 		}
 		select {
 		case <-ctx.Done():
@@ -170,22 +217,33 @@ func (db *DB) live(ctx context.Context) {
 	}
 }
 
+const announceSQL = `
+INSERT INTO replicas (id, key_ids, expires_at, hears_until) VALUES (?, ?, {later}, {later})
+ON CONFLICT (id) DO UPDATE
+   SET key_ids = excluded.key_ids, expires_at = excluded.expires_at, hears_until = excluded.hears_until`
+
 const beatSQL = `
-WITH beat AS (
-    INSERT INTO replicas (id, key_ids, expires_at) VALUES (?, ?, {later})
-    ON CONFLICT (id) DO UPDATE SET key_ids = excluded.key_ids, expires_at = excluded.expires_at
+WITH beat AS (` + announceSQL + `
     RETURNING id)
 SELECT pg_notify(?, ?) FROM beat`
 
-// beat says that this replica lives, and sends itself a message.
-func (db *DB) beat(ctx context.Context) error {
+// Announce says that this replica lives for a while, and under which keys it
+// opens values, and sends itself a message.
+func (db *DB) Announce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, beatLimit)
 	defer cancel()
-	text, err := json.Marshal(db.self.nextBeat())
+	life, keys := replicaLife.Microseconds(), joinIDs(db.vault.KeyIDs())
+	if !db.dialect.notifies {
+		_, err := db.exec(ctx, db.write, announceSQL, db.self.id, keys, life, life)
+		return explain(ctx, "say that this replica lives", err)
+	}
+	m, counted := db.self.nextBeat()
+	text, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("encode message: %w", err)
 	}
-	_, err = db.exec(ctx, db.self.pulse, beatSQL, db.self.id, joinIDs(db.vault.KeyIDs()), replicaLife.Microseconds(), channel, string(text))
+	_, err = db.exec(ctx, db.self.pulse, beatSQL, db.self.id, keys, life,
+		sql.NullInt64{Int64: life, Valid: counted}, channel, string(text))
 	return explain(ctx, "say that this replica lives", err)
 }
 
@@ -200,32 +258,36 @@ func (db *DB) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveLimit)
 	defer cancel()
 	db.self.deafen()
-	_, _ = db.exec(ctx, db.self.pulse, leaveSQL, db.self.id) // else its row runs out
+	_, _ = db.exec(ctx, db.write, leaveSQL, db.self.id) // else its row runs out
 }
 
-const liveReplicasSQL = `
-SELECT id FROM replicas WHERE id <> ? AND expires_at > {now}`
+const hearingReplicasSQL = `
+SELECT id FROM replicas WHERE id <> ? AND hears_until > {now}`
 
-// awaitReplicas returns when every other replica has acknowledged what a expects,
-// or does not live any more.
+// awaitReplicas returns when every other replica that may rely on its memory has
+// acknowledged what a expects.
 func (db *DB) awaitReplicas(ctx context.Context, a *acknowledgements) {
 	poll := time.NewTicker(pollReplicas)
 	defer poll.Stop()
-	var live []string
+	slow := time.NewTimer(slowEnd)
+	defer slow.Stop()
+	var hearing, missing []string
 	for known := false; ; {
 		if !known {
-			live = nil
-			known = db.list(ctx, db.self.pulse, &live, liveReplicasSQL, db.self.id) == nil
+			hearing = nil
+			known = db.list(ctx, db.self.talk, &hearing, hearingReplicasSQL, db.self.id) == nil
 		}
-		if known && a.complete(live) {
+		if missing = a.missing(hearing); known && len(missing) == 0 {
 			return
 		}
 		select {
 		case <-a.more:
 		case <-poll.C:
 			known = false
+		case <-slow.C:
+			db.logger.WarnContext(ctx, "waiting for replicas to acknowledge that sessions have ended", "replica_ids", missing)
 		case <-ctx.Done():
-			db.logger.WarnContext(ctx, "end of sessions not acknowledged by every replica", "replicas", len(live))
+			db.logger.WarnContext(ctx, "end of sessions not acknowledged", "replica_ids", missing)
 			return
 		}
 	}
@@ -279,40 +341,43 @@ func (r *replica) acknowledged(m message) {
 	}
 }
 
-// complete reports whether each of the replicas has acknowledged each message.
-func (a *acknowledgements) complete(replicas []string) bool {
+// missing returns those of the replicas that have not acknowledged each message.
+func (a *acknowledgements) missing(replicas []string) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, replica := range replicas {
-		for _, id := range a.messages {
-			if !a.got[[2]string{id, replica}] {
-				return false
-			}
-		}
-	}
-	return true
+	return slices.DeleteFunc(slices.Clone(replicas), func(replica string) bool {
+		return !slices.ContainsFunc(a.messages, func(id string) bool { return !a.got[[2]string{id, replica}] })
+	})
 }
 
-// nextBeat is a message of this replica to itself.
-func (r *replica) nextBeat() message {
+// nextBeat is a message of this replica to itself, and whether the others are to
+// count on its being heard.
+func (r *replica) nextBeat() (_ message, counted bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.beats) > 100 {
+	if len(r.beats) > 10*maxUnheard {
 		clear(r.beats) // they were lost
 	}
-	id := rand.Text()
-	r.beats[id] = time.Now()
-	return message{Kind: beat, ID: id, Replica: r.id}
+	id, counted := rand.Text(), r.unheard < maxUnheard
+	r.unheard++
+	r.beats[id] = sentBeat{at: time.Now(), counted: counted}
+	return message{Kind: beat, ID: id, Replica: r.id}, counted
 }
 
-// hear takes note of a beat, if it is this replica's own.
+// hear takes note of a beat of this replica's own. Where the others have ceased
+// to count on it, that is no reason to trust its memory: the next beat is.
 func (r *replica) hear(m message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if sent, own := r.beats[m.ID]; own {
-		delete(r.beats, m.ID)
-		r.heard.Store(&sent)
+	sent, known := r.beats[m.ID]
+	if !known {
+		return
 	}
+	delete(r.beats, m.ID)
+	if sent.counted && r.unheard <= maxUnheard {
+		r.heard.Store(&sent.at)
+	}
+	r.unheard = 0
 }
 
 // deafen says that changes may go unheard, until the next beat is heard.

@@ -1,9 +1,12 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -144,7 +147,8 @@ func TestADeadReplicaHoldsNobodyUpForLong(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t, migrate)
 	db := open(t, url, testdb.NewVault(t))
-	const crashed = `INSERT INTO replicas (id, key_ids, expires_at) VALUES ('crashed', '', clock_timestamp() + INTERVAL '1 second')`
+	const crashed = `INSERT INTO replicas (id, key_ids, expires_at, hears_until)
+VALUES ('crashed', '', clock_timestamp() + INTERVAL '1 hour', clock_timestamp() + INTERVAL '1 second')`
 	if _, err := raw(t, url).ExecContext(t.Context(), crashed); err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +164,50 @@ func TestADeadReplicaHoldsNobodyUpForLong(t *testing.T) {
 	}
 	if ctx.Err() != nil {
 		t.Error("it took until the caller gave up")
+	}
+}
+
+func TestAReplicaThatDoesNotHearIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t, migrate)
+	var log safeBuffer
+	db, err := store.Open(url, testdb.NewVault(t), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	const deaf = `INSERT INTO replicas (id, key_ids, expires_at) VALUES ('deaf', '', clock_timestamp() + INTERVAL '1 hour')`
+	if _, err := raw(t, url).ExecContext(t.Context(), deaf); err != nil {
+		t.Fatal(err)
+	}
+	s := signedIn(t, db)
+	if _, err := db.End(t.Context(), s.UserID, s.ID, session.LoggedOut, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(log.String(), "acknowledge") {
+		t.Errorf("it was waited for: %s", log.String())
+	}
+}
+
+func TestAReplicaAnnouncesItselfAndItsKeys(t *testing.T) {
+	t.Parallel()
+	for name, database := range databases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := testdb.NewVault(t)
+			db, err := store.Open(database(t), v, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if err := db.Announce(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got, err := db.KeyHolders(t.Context())
+			if err != nil || len(got) != 1 || got[0].ID != db.ReplicaID() || !slices.Equal(got[0].KeyIDs, v.KeyIDs()) {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
 	}
 }
 
@@ -243,4 +291,22 @@ func eventually(t *testing.T, what string, condition func() bool) {
 			t.Fatalf("waited in vain until %s", what)
 		}
 	}
+}
+
+// safeBuffer is a log that may be written and read at once.
+type safeBuffer struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all.String()
 }

@@ -59,7 +59,7 @@ type DB struct {
 // else; Run is to be running for Watch to hear of other replicas.
 func Open(url string, v *vault.Vault, logger *slog.Logger) (*DB, error) {
 	db := &DB{url: secret.New(url), vault: v, logger: logger}
-	var pulse *sqlx.DB
+	var pulse, talk *sqlx.DB
 	var err error
 	switch scheme, _, _ := strings.Cut(url, "://"); scheme {
 	case "postgres", "postgresql":
@@ -67,7 +67,10 @@ func Open(url string, v *vault.Vault, logger *slog.Logger) (*DB, error) {
 		db.write, err = openPostgres(db.url, maxConns)
 		db.read = db.write
 		if err == nil {
-			pulse, err = openPostgres(db.url, pulseConns)
+			pulse, err = openPostgres(db.url, 1)
+		}
+		if err == nil {
+			talk, err = openPostgres(db.url, talkConns)
 		}
 	case "sqlite":
 		db.dialect = sqliteDialect()
@@ -78,7 +81,7 @@ func Open(url string, v *vault.Vault, logger *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db.self = newReplica(pulse)
+	db.self = newReplica(pulse, talk)
 	return db, nil
 }
 
@@ -94,7 +97,7 @@ func (db *DB) Close() error {
 		err = errors.Join(err, db.read.Close())
 	}
 	if db.self.pulse != nil {
-		err = errors.Join(err, db.self.pulse.Close())
+		err = errors.Join(err, db.self.pulse.Close(), db.self.talk.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("close database: %w", err)

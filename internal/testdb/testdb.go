@@ -88,13 +88,7 @@ func run(t testing.TB, url string, sealer *vault.Vault) *store.DB {
 // AwaitHearing waits until the running store hears of what others change, or a
 // while where its database is away.
 func AwaitHearing(db *store.DB) {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.After(5 * time.Second); !db.Hearing(); {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			return
-		}
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	db.AwaitHearing(ctx)
 }
