@@ -76,7 +76,7 @@ func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
 	defer cancel()
 	// Entered before the intent, which is refused once the user has signed out: a
 	// last session that ends meanwhile is ended only after the provider was asked.
-	_, leave := s.uses.enter(ctx, g.UserID)
+	_, leave := s.uses.enter(ctx, g.UserID, true)
 	defer leave()
 	start, owner := s.Now(), rand.Text()
 	failpoint.Hit(failpoint.BeforeIntent)

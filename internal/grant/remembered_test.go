@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -188,6 +189,77 @@ func TestTheEndOfASessionWaitsForCallsAndThenCancelsThem(t *testing.T) {
 				runtime.Gosched()
 			}
 		})
+	}
+}
+
+func TestTheEndOfASessionLeavesTheCallsOfAnotherAlone(t *testing.T) {
+	t.Parallel()
+	w := newWarm(t, testdb.SQLite(t)(), true)
+	other, token := w.sessions.New(t.Context(), session.Browser)
+	other, err := w.db.SignIn(t.Context(), login.SignIn{
+		Issuer: "https://id.example.com", Subject: "alice", Session: other, SessionToken: token,
+		Tokens: grant.Tokens{Access: secret.New("access"), AccessExpiresAt: time.Now().Add(time.Hour), Scopes: []string{"openid"}},
+	}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, release, result := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go w.handler(t, func(ctx context.Context, _ grant.Token) error {
+		close(begun)
+		<-release
+		result <- ctx.Err()
+		return nil
+	}).ServeHTTP(httptest.NewRecorder(), w.request(t.Context()))
+	<-begun
+	// It returns although the call is still under way, which is not cancelled.
+	if _, err := w.db.End(t.Context(), w.user, other.ID, session.LoggedOut, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	if err := <-result; err != nil {
+		t.Errorf("the other session's call: %v", err)
+	}
+}
+
+// panicking is a refresher with a bug.
+type panicking struct{}
+
+func (panicking) Refresh(context.Context, secret.Text) (grant.Tokens, error) {
+	panic("refresh-0 in a message")
+}
+
+func TestAPanicInARefreshIsAnError(t *testing.T) {
+	t.Parallel()
+	h := &house{db: testdb.SQLite(t)(), provider: startProvider(t)}
+	h.signIn(t, "access-0", "refresh-0", life, expired)
+	source := h.replica(h.db)
+	source.Refresher = panicking{}
+	_, err := source.Token(t.Context(), h.user)
+	if err == nil || strings.Contains(err.Error(), "refresh-0") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestARequestThatHasEndedBeginsNoRefresh(t *testing.T) {
+	t.Parallel()
+	h := &house{db: testdb.SQLite(t)(), provider: startProvider(t)}
+	h.signIn(t, "access-0", "refresh-0", life, expired)
+	source := h.replica(h.db)
+	source.Cache = grant.NewCache(cache.Options[grant.Grant]{Hearing: h.db.Hearing, Now: time.Now})
+	t.Cleanup(source.Cache.Close)
+	if _, err := source.Grant(t.Context(), h.user); err != nil { // remembered from here on
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := source.Token(ctx, h.user); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if err := source.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.provider.presentations(); n != 0 {
+		t.Errorf("presented %d times", n)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -136,7 +137,7 @@ func (s *Source) Call(ctx context.Context, userID string, do func(context.Contex
 func (s *Source) use(ctx context.Context, g Grant, do func(context.Context, Token) error) error {
 	// Entered before the question: a session that ends in between is then ended
 	// only after do is.
-	ctx, leave := s.uses.enter(ctx, g.UserID)
+	ctx, leave := s.uses.enter(ctx, g.UserID, false)
 	defer leave()
 	if s.Confirm != nil {
 		if err := s.Confirm(ctx); err != nil {
@@ -146,13 +147,16 @@ func (s *Source) use(ctx context.Context, g Grant, do func(context.Context, Toke
 	return do(ctx, g.token())
 }
 
-// Drain waits until the calls that carry the user's token now are over, for at
-// most 2 s, and then cancels those that are not refreshes. Once the user's
-// sessions have ended, and Confirm says so, none is made after it has returned.
+// Drain waits until the user's refreshes are over, and the calls that carry the
+// user's token for requests that Confirm refuses, for at most 2 s, and then
+// cancels them; a refresh token that is being presented still is. Once the user's
+// sessions have ended, and Confirm says so, no call is made after it has returned.
 func (s *Source) Drain(ctx context.Context, userID string) {
 	ctx, cancel := context.WithTimeout(ctx, drainLimit)
 	defer cancel()
-	s.uses.drain(ctx, userID)
+	s.uses.drain(ctx, userID, func(request context.Context) bool {
+		return s.Confirm != nil && s.Confirm(request) == nil
+	})
 }
 
 // Refresh returns the user's grant after a refresh, also where its access token
@@ -205,6 +209,9 @@ func (s *Source) newer(ctx context.Context, stale Grant) (Grant, error) {
 	start := s.Now()
 	defer func() { s.observer().Waited(s.Now().Sub(start)) }()
 	for {
+		if ctx.Err() != nil { // a request that has ended, as at shutdown, begins nothing
+			return Grant{}, unrefreshed(ctx.Err())
+		}
 		select {
 		case <-ctx.Done():
 			return Grant{}, unrefreshed(ctx.Err())
@@ -240,12 +247,24 @@ func (s *Source) fly(ctx context.Context, stale Grant) <-chan landing {
 		r := <-s.flights.DoChan(stale.ID, func() (any, error) {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightLimit)
 			defer cancel()
-			return s.refresh(ctx, stale)
+			return s.survive(ctx, stale)
 		})
 		g, _ := r.Val.(Grant)
 		out <- landing{grant: g, err: r.Err}
 	})
 	return out
+}
+
+// survive is refresh, and turns a panic into an error: in a flight it would end
+// the process, with all other refreshes.
+func (s *Source) survive(ctx context.Context, stale Grant) (g Grant, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			s.Logger.ErrorContext(ctx, "panic in a refresh", "grant_id", stale.ID, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic in a refresh: %T", value) // the value may quote anything
+		}
+	}()
+	return s.refresh(ctx, stale)
 }
 
 // early is how long before its end the grant's access token is due.

@@ -7,7 +7,7 @@ import (
 )
 
 // drainLimit is how long whoever ends a session waits for calls that were begun
-// before; then those that can be are cancelled.
+// for it before; then those that can be are cancelled.
 const drainLimit = 2 * time.Second
 
 // uses are the calls of this process that carry a token now, by the user's ID.
@@ -19,15 +19,17 @@ type uses struct {
 
 // use is one call.
 type use struct {
-	over   chan struct{}
-	cancel context.CancelFunc
+	ctx     context.Context //nolint:containedctx // tells for which request the use is
+	refresh bool            // it is for all of the user's requests
+	over    chan struct{}
+	cancel  context.CancelFunc
 }
 
 // enter begins a use of the user's token, within the context that it returns,
 // until leave is called, which may be called again.
-func (u *uses) enter(ctx context.Context, userID string) (_ context.Context, leave func()) {
+func (u *uses) enter(ctx context.Context, userID string, refresh bool) (_ context.Context, leave func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	one := &use{over: make(chan struct{}), cancel: cancel}
+	one := &use{ctx: ctx, refresh: refresh, over: make(chan struct{}), cancel: cancel}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.all == nil {
@@ -49,9 +51,10 @@ func (u *uses) enter(ctx context.Context, userID string) (_ context.Context, lea
 	})
 }
 
-// drain waits until the uses that there are now have ended, and cancels those
-// that have not when ctx ends.
-func (u *uses) drain(ctx context.Context, userID string) {
+// drain waits until the refreshes, and the uses for requests that are not to be
+// spared, that there are now have ended, and cancels those that have not when ctx
+// ends.
+func (u *uses) drain(ctx context.Context, userID string, spared func(request context.Context) bool) {
 	u.mu.Lock()
 	now := make([]*use, 0, len(u.all[userID]))
 	for one := range u.all[userID] {
@@ -59,6 +62,9 @@ func (u *uses) drain(ctx context.Context, userID string) {
 	}
 	u.mu.Unlock()
 	for _, one := range now {
+		if !one.refresh && spared(one.ctx) {
+			continue
+		}
 		select {
 		case <-one.over:
 		case <-ctx.Done():
