@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -26,7 +27,9 @@ type commands struct {
 		Up     migrateUp     `cmd:"" help:"Apply the migrations that are pending."`
 		Status migrateStatus `cmd:"" help:"List the migrations and whether they are applied."`
 	} `cmd:"" help:"Look after the database's schema."`
-	Keys   keysCommands  `cmd:"" help:"Look after the keys that seal tokens."`
+	Keys    keysCommands     `cmd:"" help:"Look after the keys that seal tokens."`
+	Version kong.VersionFlag `help:"Print the version."`
+
 	Config configCommand `cmd:"" help:"Print the effective configuration, secrets masked; exit 1 with every problem where it is invalid."`
 }
 
@@ -62,6 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			"It is configured by its environment, and by a .env file where there is one. "+
 			"With nothing set it runs in development mode, everything embedded."),
 		kong.Writers(stdout, stderr),
+		kong.Vars{"version": "galaxygate " + version()},
 		kong.Exit(func(code int) { exited, status = true, code }),
 		kong.Help(func(options kong.HelpOptions, kctx *kong.Context) error {
 			if err := kong.DefaultHelpPrinter(options, kctx); err != nil || kctx.Selected() != nil {
@@ -92,6 +96,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// version is that of the module, or else the commit that the binary was built
+// from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" && strings.HasPrefix(info.Main.Version, "(") {
+			return setting.Value
+		}
+	}
+	return info.Main.Version
 }
 
 type serveCommand struct{}

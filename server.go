@@ -11,6 +11,7 @@ import (
 
 	"galaxygate/internal/background"
 	"galaxygate/internal/config"
+	"galaxygate/internal/grant"
 	"galaxygate/internal/httpserver"
 	"galaxygate/internal/keyring"
 	"galaxygate/internal/retry"
@@ -137,6 +138,10 @@ func awaitHearing(ctx context.Context, db *store.DB, logger *slog.Logger) {
 func warn(ctx context.Context, cfg *config.Config, logger *slog.Logger) {
 	for _, name := range cfg.Ineffective {
 		logger.WarnContext(ctx, "variable has no effect in this version", "name", name)
+	}
+	if cfg.RotationGrace > 0 && cfg.RotationGrace <= grant.LeaseLife {
+		logger.WarnContext(ctx, "ROTATION_GRACE is too short to have an effect: a crash is noticed when its lease has run out",
+			"rotation_grace", cfg.RotationGrace, "lease", grant.LeaseLife)
 	}
 	if !cfg.Development && !cfg.Given("PUBLIC_URL") {
 		logger.WarnContext(ctx, "PUBLIC_URL is not set: only browsers on this machine can sign in", "public_url", cfg.PublicURL.String())

@@ -35,6 +35,9 @@ func TestCommands(t *testing.T) {
 	if out, status := g.command(t, "--help"); status != 0 || !strings.Contains(out, "TOKEN_KEYSET") || !strings.Contains(out, "migrate status") {
 		t.Errorf("--help: %d\n%s", status, out)
 	}
+	if out, status := g.command(t, "--version"); status != 0 || !strings.HasPrefix(out, "galaxygate ") {
+		t.Errorf("--version: %d\n%s", status, out)
+	}
 	if out, status := g.command(t, "nonsense"); status != 2 || !strings.Contains(out, "--help") {
 		t.Errorf("nonsense: %d\n%s", status, out)
 	}

@@ -16,6 +16,10 @@ import (
 	"galaxygate/internal/secret"
 )
 
+// LeaseLife is how long a declared intent to present a refresh token stands, and
+// so how long a crash goes unnoticed.
+const LeaseLife = leaseLife
+
 // rejectionLife is for how long a rejection of a token that was fresh from the
 // provider keeps further rejections of that grant from causing refreshes: a
 // misconfigured resource must not cost one for each request.
