@@ -32,6 +32,24 @@ func TestAnyHistory(t *testing.T) {
 	}
 }
 
+func TestARefreshThatWaitsInVainForOthersIsToBeTriedLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSimulation(false, time.Second)
+		n := s.newNode("replica", 0)
+		s.signIn(another)
+		<-time.After(2 * time.Second)
+		if err := s.store.Acquire(t.Context(), s.stored(), "another", time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		_, err := n.source.Token(t.Context(), simulatedUser)
+		var f *grant.Failure
+		if !errors.As(err, &f) || f.Kind != grant.Later {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 // history is a simulation with which anything may happen.
 type history struct {
 	*simulation

@@ -281,12 +281,12 @@ func persist(ctx context.Context, write func() error) error {
 	}
 }
 
-// await returns when woken, when the poll is due, or after left; it returns
-// ctx's error when that has ended.
+// await returns when woken, when the poll is due, or after left. Its error says
+// that ctx has ended.
 func await(ctx context.Context, wake <-chan struct{}, left time.Duration) error {
 	select {
 	case <-ctx.Done():
-		return fmt.Errorf("wait for another replica's refresh: %w", ctx.Err())
+		return unrefreshed(ctx.Err())
 	case <-wake:
 	case <-time.After(min(left, retry.Jitter(pollInterval))):
 	}
