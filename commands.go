@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -126,7 +125,7 @@ func (serveCommand) Run(p *program) error {
 type migrateUp struct{}
 
 func (migrateUp) Run(p *program) error {
-	return p.withStore(func(db *store.DB) error {
+	return p.withStore(true, func(db *store.DB) error {
 		if err := db.Migrate(p.ctx); err != nil {
 			return err
 		}
@@ -138,7 +137,7 @@ func (migrateUp) Run(p *program) error {
 type migrateStatus struct{}
 
 func (migrateStatus) Run(p *program) error {
-	return p.withStore(func(db *store.DB) error {
+	return p.withStore(true, func(db *store.DB) error {
 		migrations, err := db.MigrationStatus(p.ctx)
 		if err != nil {
 			return err
@@ -168,8 +167,7 @@ func (configCommand) Run(p *program) error {
 
 // config reads the configuration; its error lists every problem.
 func (p *program) config() (config.Config, error) {
-	cfg, err := config.Load(p.env)
-	err = errors.Join(err, checkKeyset(p.ctx, &cfg))
+	cfg, err := config.Load(p.env, func(cfg *config.Config) error { return checkKeyset(p.ctx, cfg) })
 	if err != nil {
 		return cfg, fmt.Errorf("the configuration is not valid:\n%w", err)
 	}
@@ -177,15 +175,32 @@ func (p *program) config() (config.Config, error) {
 }
 
 // withStore runs do on the database, for commands that need no keyset.
-func (p *program) withStore(do func(*store.DB) error) error {
+func (p *program) withStore(create bool, do func(*store.DB) error) error {
 	cfg, err := config.LoadDatabase(p.env)
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(cfg.DatabaseURL.Reveal(), nil, slog.New(slog.DiscardHandler))
+	db, err := p.open(&cfg, create)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = db.Close() }()
 	return do(db)
+}
+
+// open opens the database for a command, and says which one it is where nothing
+// names it. A file is made only where the command is to create it.
+func (p *program) open(cfg *config.Config, create bool) (*store.DB, error) {
+	name, isFile := cfg.SQLiteFile()
+	if !cfg.Given("DATABASE_URL") {
+		if _, err := fmt.Fprintln(p.stderr, "development mode:", name); err != nil {
+			return nil, err
+		}
+	}
+	if isFile && !create {
+		if _, err := os.Stat(name); err != nil {
+			return nil, fmt.Errorf("look for the database: %w", err)
+		}
+	}
+	return store.Open(cfg.DatabaseURL.Reveal(), nil, slog.New(slog.DiscardHandler))
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"slices"
 	"text/tabwriter"
@@ -73,9 +72,14 @@ func (keysList) Help() string {
 }
 
 func (keysList) Run(p *program) error {
-	return p.withRing(keysetChange{}, func(ring *keyring.Ring, _ *store.DB) error {
+	return p.withRing(keysetChange{}, func(ring *ring) error {
 		keys, err := ring.Keeper.Load(p.ctx)
 		if err != nil {
+			return err
+		}
+		// What the keyset lacks is to be seen in the list; zeros from a database
+		// that is nobody's would only mislead.
+		if err := ring.Store.AcceptsKeyset(p.ctx, keys); errors.Is(err, store.ErrNeverServed) {
 			return err
 		}
 		uses, err := ring.Store.KeyUses(p.ctx)
@@ -136,13 +140,13 @@ type keysRotate struct {
 func (keysRotate) Help() string {
 	return `With TOKEN_KEYSET_FILE: a key is added to the file, which the replicas reload; once each that serves has the key, it is made the primary one. A rotation that was cut off goes on where it was.
 
-With TOKEN_KEYSET, or --print: the keyset with the new key is printed. Give it to every replica, and call again with it: then the keyset with that key as the primary one is printed.
+With TOKEN_KEYSET, or --print: the keyset with the new key is printed. Give it to every replica, and call again with it, TOKEN_KEYSET_FILE naming what was printed: then the keyset with that key as the primary one is printed.
 
 Stored values stay under the old key until "galaxygate keys reencrypt".`
 }
 
 func (c keysRotate) Run(p *program) error {
-	return p.withRing(c.keysetChange, func(ring *keyring.Ring, _ *store.DB) error {
+	return p.withRing(c.keysetChange, func(ring *ring) error {
 		rotated, err := ring.Rotate(p.ctx)
 		if err != nil {
 			return err
@@ -150,9 +154,9 @@ func (c keysRotate) Run(p *program) error {
 		say := fmt.Sprintf("Key %d is the primary one. Now run: galaxygate keys reencrypt", rotated.KeyID)
 		switch {
 		case !rotated.Promoted:
-			say = fmt.Sprintf("Key %d is added to this keyset. Give it to every replica, then run this again with it in TOKEN_KEYSET.", rotated.KeyID)
+			say = fmt.Sprintf("Key %d is added to this keyset. %s, then run this again with %s.", rotated.KeyID, ring.give(), ring.with())
 		case !ring.Keeper.Shared():
-			say = fmt.Sprintf("Key %d is the primary one of this keyset. Give it to every replica, then run with it: galaxygate keys reencrypt", rotated.KeyID)
+			say = fmt.Sprintf("Key %d is the primary one of this keyset. %s, then run with %s: galaxygate keys reencrypt", rotated.KeyID, ring.give(), ring.with())
 		}
 		_, err = fmt.Fprintln(p.stderr, say)
 		return err
@@ -169,12 +173,12 @@ func (keysReencrypt) Help() string {
 }
 
 func (c keysReencrypt) Run(p *program) error {
-	return p.withRing(keysetChange{Timeout: c.Timeout}, func(ring *keyring.Ring, db *store.DB) error {
+	return p.withRing(keysetChange{Timeout: c.Timeout}, func(ring *ring) error {
 		keys, err := ring.AwaitPrimary(p.ctx)
 		if err != nil {
 			return err
 		}
-		return reencrypt(p, db, keys)
+		return reencrypt(p, ring.db, keys)
 	})
 }
 
@@ -230,7 +234,8 @@ func others(uses map[uint32]int, primary uint32) int {
 
 type keysRemove struct {
 	keysetChange
-	ID uint32 `arg:"" help:"The key's ID, as \"keys list\" shows it."`
+	ID     uint32 `arg:"" optional:"" help:"The key's ID, as \"keys list\" shows it."`
+	Unused bool   `help:"Remove every key that is neither primary nor pending nor in use."`
 }
 
 // Help implements kong.HelpProvider.
@@ -239,31 +244,77 @@ func (keysRemove) Help() string {
 		"A backup of the database from before needs the removed key: keep the keyset of that time with it."
 }
 
+// Validate is called by kong.
+func (c keysRemove) Validate() error {
+	if c.Unused == (c.ID != 0) {
+		return errors.New("give either a key's ID or --unused")
+	}
+	return nil
+}
+
 func (c keysRemove) Run(p *program) error {
-	return p.withRing(c.keysetChange, func(ring *keyring.Ring, _ *store.DB) error {
-		if err := ring.Remove(p.ctx, c.ID); err != nil {
+	return p.withRing(c.keysetChange, func(ring *ring) error {
+		removed, err := []uint32{c.ID}, error(nil)
+		if c.Unused {
+			removed, err = ring.RemoveUnused(p.ctx)
+		} else {
+			err = ring.Remove(p.ctx, c.ID)
+		}
+		if err != nil {
 			return err
 		}
-		say := "Key %d is removed.\n"
-		if !ring.Keeper.Shared() {
-			say = "Key %d is not in this keyset any more. Give it to every replica.\n"
+		say := ""
+		for _, id := range removed {
+			say += fmt.Sprintf("Key %d is removed.\n", id)
 		}
-		_, err := fmt.Fprintf(p.stderr, say, c.ID)
+		switch {
+		case say == "":
+			say = "No key is unused.\n"
+		case !ring.Keeper.Shared():
+			say += ring.give() + ".\n"
+		}
+		_, err = fmt.Fprint(p.stderr, say)
 		return err
 	})
 }
 
+// ring is what a command on keys works on.
+type ring struct {
+	*keyring.Ring
+	db       *store.DB
+	variable string // that the keyset came by
+}
+
+// give says how replicas come by a keyset that was printed.
+func (r *ring) give() string {
+	if r.variable == "TOKEN_KEYSET" {
+		return "Give the keyset to every replica, which is to be started anew with it"
+	}
+	return "Give the keyset to every replica"
+}
+
+// with says how the next command comes by it.
+func (r *ring) with() string {
+	if r.variable == "TOKEN_KEYSET" {
+		return "it in TOKEN_KEYSET"
+	}
+	return "TOKEN_KEYSET_FILE naming it"
+}
+
 // withRing runs do on the keyset and the database.
-func (p *program) withRing(change keysetChange, do func(*keyring.Ring, *store.DB) error) error {
+func (p *program) withRing(change keysetChange, do func(*ring) error) error {
 	cfg, err := config.LoadOnly(p.env, "DATABASE_URL", "TOKEN_KEYSET", "TOKEN_KEYSET_KMS_URI", "VAULT_TOKEN")
 	if err != nil {
+		return err
+	}
+	if err := checkKeyset(p.ctx, &cfg); err != nil {
 		return err
 	}
 	keeper, err := keysetKeeper(&cfg, p.stdout, change.Print)
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(cfg.DatabaseURL.Reveal(), nil, slog.New(slog.DiscardHandler))
+	db, err := p.open(&cfg, false)
 	if err != nil {
 		return err
 	}
@@ -271,9 +322,12 @@ func (p *program) withRing(change keysetChange, do func(*keyring.Ring, *store.DB
 	if err := db.SchemaCurrent(p.ctx); err != nil {
 		return fmt.Errorf("look at the database, before anything is changed: %w", err)
 	}
-	return do(&keyring.Ring{
-		Keeper: keeper, Store: db, Timeout: change.Timeout, Poll: replicaPoll, Waiting: waitingFor(p.stderr),
-	}, db)
+	return do(&ring{
+		Ring: &keyring.Ring{
+			Keeper: keeper, Store: db, Timeout: change.Timeout, Poll: replicaPoll, Waiting: waitingFor(p.stderr),
+		},
+		db: db, variable: keysetVariable(&cfg),
+	})
 }
 
 // waitingFor says how many replicas are waited for, each time that it changes.

@@ -73,7 +73,7 @@ func openVault(ctx context.Context, cfg *config.Config) (keyring.Keeper, *vault.
 	}
 	keys, err := keeper.Load(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("TOKEN_KEYSET: %w", err)
+		return nil, nil, fmt.Errorf("%s: %w", keysetVariable(cfg), err)
 	}
 	return keeper, keys.Vault(), nil
 }
@@ -91,9 +91,17 @@ func checkKeyset(ctx context.Context, cfg *config.Config) error {
 		err = vault.CheckForm(cfg.Keyset, true)
 	}
 	if err != nil {
-		return fmt.Errorf("TOKEN_KEYSET: %w", err)
+		return fmt.Errorf("%s: %w", keysetVariable(cfg), err)
 	}
 	return nil
+}
+
+// keysetVariable is the variable that the keyset came by.
+func keysetVariable(cfg *config.Config) string {
+	if _, inFile := cfg.File("TOKEN_KEYSET"); inFile {
+		return "TOKEN_KEYSET_FILE"
+	}
+	return "TOKEN_KEYSET"
 }
 
 // printNewKeyset writes a new keyset as the configuration wants it.
@@ -114,7 +122,7 @@ func printKeyset(ctx context.Context, cfg *config.Config, text secret.Text, out 
 	}
 	keys, err := vault.ReadKeyset(ctx, text, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", keysetVariable(cfg), err)
 	}
 	return keyring.Printed{Wrapper: wrapper, Out: out}.Save(ctx, keys)
 }

@@ -82,8 +82,9 @@ func (p Problems) Error() string { return errors.Join(p...).Error() }
 // Unwrap returns the problems.
 func (p Problems) Unwrap() []error { return p }
 
-// Load reads and checks the environment. Its error is Problems.
-func Load(env *Environment) (Config, error) {
+// Load reads and checks the environment, also by the checks that other rooms have.
+// Its error is Problems.
+func Load(env *Environment, also ...func(*Config) error) (Config, error) {
 	production := productionNames(env)
 	c := Config{Development: len(production) == 0}
 	var problems Problems
@@ -94,6 +95,11 @@ func Load(env *Environment) (Config, error) {
 		}
 	}
 	problems = append(problems, c.check(env)...)
+	for _, check := range also {
+		if err := check(&c); err != nil {
+			problems = append(problems, err)
+		}
+	}
 	if len(problems) > 0 && len(production) > 0 {
 		problems = append(problems, fmt.Errorf("(this is a production configuration because %s is set; without any of these, galaxygate runs in development mode)",
 			strings.Join(production, ", ")))
@@ -162,6 +168,13 @@ func (c *Config) check(env *Environment) []error {
 
 // SQLite reports whether the database is an embedded one.
 func (c *Config) SQLite() bool { return strings.HasPrefix(c.DatabaseURL.Reveal(), "sqlite:") }
+
+// SQLiteFile returns the name of the embedded database's file. A URL with a query
+// is for SQLite alone to understand.
+func (c *Config) SQLiteFile() (name string, ok bool) {
+	name, ok = strings.CutPrefix(c.DatabaseURL.Reveal(), "sqlite://")
+	return name, ok && !strings.Contains(name, "?")
+}
 
 // Secure reports whether browsers reach the gateway by https.
 func (c *Config) Secure() bool { return c.PublicURL.Scheme == "https" }

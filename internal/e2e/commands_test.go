@@ -44,11 +44,34 @@ func TestCommands(t *testing.T) {
 	if out, status := g.command(t, "config"); status != 0 || !strings.Contains(out, "# mode: development") {
 		t.Errorf("config: %d\n%s", status, out)
 	}
-	g.env = append(g.env, "ROLLUP_ISSUER=", "RATE_LIMIT=many")
+	for _, args := range [][]string{{"keys", "list"}, {"migrate", "status"}} {
+		out, status := g.command(t, args...)
+		if _, err := os.Stat(filepath.Join(g.dir, ".galaxygate")); status != 1 || !strings.Contains(out, "development mode: .galaxygate/galaxygate.db\n") || err == nil {
+			t.Errorf("%v where there is nothing: %d, it must say so and make nothing (%v)\n%s", args, status, err, out)
+		}
+	}
+	if out, status := g.command(t, "migrate", "up"); status != 0 || !strings.Contains(out, "development mode: .galaxygate/galaxygate.db\n") {
+		t.Errorf("migrate up: %d\n%s", status, out)
+	}
+	g.env = append(g.env, "ROLLUP_ISSUER=", "RATE_LIMIT=many", "TOKEN_KEYSET_KMS_URI=nonsense")
 	out, status := g.command(t, "config")
 	for _, want := range []string{"ROLLUP_ISSUER: is required", "TOKEN_KEYSET: is required", "RATE_LIMIT: must be"} {
 		if status != 1 || !strings.Contains(out, want) {
 			t.Errorf("config: %d, want %q in\n%s", status, want, out)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if last := lines[len(lines)-1]; !strings.HasPrefix(last, "(this is a production configuration because ROLLUP_ISSUER") || !strings.Contains(out, "TOKEN_KEYSET_KMS_URI:") {
+		t.Errorf("config ends with %q, after\n%s", last, out)
+	}
+	g.env = append(g.env, "TOKEN_KEYSET_KMS_URI=", "TOKEN_KEYSET=not a keyset", "DATABASE_URL=sqlite://"+filepath.Join(g.dir, "gate.db"))
+	if out, status := g.command(t, "keys", "list"); status != 1 || !strings.Contains(out, "galaxygate: TOKEN_KEYSET: not a keyset") {
+		t.Errorf("keys list: %d\n%s", status, out)
+	}
+	g.env = append(g.env, "TOKEN_KEYSET="+keys(t))
+	for _, args := range [][]string{{"keys", "remove"}, {"keys", "remove", "7", "--unused"}} {
+		if out, status := g.command(t, args...); status != 2 || !strings.Contains(out, "either") {
+			t.Errorf("%v: %d\n%s", args, status, out)
 		}
 	}
 }

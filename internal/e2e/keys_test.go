@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -228,5 +229,96 @@ func TestAWrappedKeysetStaysWrapped(t *testing.T) {
 	w.env = append(w.env, "TOKEN_KEYSET_KMS_URI=")
 	if out, status := w.command(t); status != 1 || !strings.Contains(out, "TOKEN_KEYSET_KMS_URI must name it") {
 		t.Errorf("serve with a wrapped keyset and no service: %d\n%s", status, out)
+	}
+}
+
+// TestKeysOfAnotherDatabaseStay points the commands at a database that is migrated
+// and that nobody serves from.
+func TestKeysOfAnotherDatabaseStay(t *testing.T) {
+	t.Parallel()
+	name := keysetFile(t)
+	w := found(t, sqlite(t), rollup, inFile(name))
+	if out, status := w.command(t, "keys", "rotate"); status != 0 {
+		t.Fatalf("keys rotate: %d\n%s", status, out)
+	}
+	before, old := keyIDs(t, name), keyIDs(t, name)[1]
+	other := w.replica(t, map[string]string{"DATABASE_URL": postgres(t)})
+	for _, args := range [][]string{{"rotate"}, {"reencrypt"}, {"remove", fmt.Sprint(old)}, {"remove", "--unused"}, {"list"}} {
+		if out, status := other.command(t, append([]string{"keys"}, args...)...); status != 1 || !strings.Contains(out, "no gateway has ever served from this database") {
+			t.Errorf("keys %v: %d\n%s", args, status, out)
+		}
+	}
+	if after := keyIDs(t, name); !slices.Equal(after, before) {
+		t.Errorf("got keys %v, want %v", after, before)
+	}
+	other.env = append(other.env, "TOKEN_KEYSET_FILE="+keysetFile(t))
+	other.run(t) // as its owner, who has another keyset
+	other.await(t, other.admin+"/readyz", http.StatusOK)
+}
+
+// TestTheDocumentedRotationOfAReadOnlyFile runs the lines of docs/operations.md as
+// they stand there, and hands out what each has printed.
+func TestTheDocumentedRotationOfAReadOnlyFile(t *testing.T) {
+	t.Parallel()
+	name := keysetFile(t)
+	w := found(t, sqlite(t), rollup, inFile(name))
+	w.browser(t).signIn(t, w.url+"/auth/login")
+	old := keyIDs(t, name)[0]
+	for _, line := range recipe(t, "**Where the file is read-only**") {
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
+		cmd.Dir, cmd.Env = w.dir, append(slices.Clip(w.env), "PATH="+filepath.Dir(w.binary)+":"+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, out)
+		}
+		if strings.Contains(string(out), "then run") && !strings.Contains(string(out), "TOKEN_KEYSET_FILE naming it") {
+			t.Errorf("%s: it says\n%s", line, out)
+		}
+		if _, printed, ok := strings.Cut(line, "> "); ok {
+			handOut(t, filepath.Join(w.dir, printed), name)
+		}
+	}
+	ids := keyIDs(t, name)
+	if len(ids) != 1 || ids[0] == old {
+		t.Errorf("got keys %v, want another one than %d alone", ids, old)
+	}
+	if out, status := w.command(t, "keys", "list"); status != 0 || strings.Contains(out, "MISSING") {
+		t.Errorf("keys list: %d\n%s", status, out)
+	}
+}
+
+// recipe is the indented block after the paragraph that begins so.
+func recipe(t *testing.T, beginning string) (lines []string) {
+	t.Helper()
+	content, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(content), beginning)
+	for line := range strings.Lines(after) {
+		command, ok := strings.CutPrefix(line, "    ")
+		if !ok && len(lines) > 0 {
+			return lines
+		}
+		if ok {
+			lines = append(lines, strings.TrimSpace(command))
+		}
+	}
+	t.Fatalf("docs/operations.md has no recipe after %q", beginning)
+	return nil
+}
+
+// handOut puts a copy in the place of the file that replicas read, in one step.
+func handOut(t *testing.T, from, to string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to+".copy", content, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(to+".copy", to)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }

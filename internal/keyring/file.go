@@ -111,7 +111,7 @@ func (f *File) replace(name string, content []byte) error {
 		return fmt.Errorf("%w: another command is changing the keyset, or was cut off: then remove it", err)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: let its directory be written to, or use --print", err)
 	}
 	defer func() { _ = os.Remove(beside) }() // after the move it is not there
 	err = keepOwner(file, info)

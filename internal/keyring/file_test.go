@@ -96,3 +96,17 @@ func TestALinkStaysALink(t *testing.T) {
 		t.Errorf("the link points to %s, %v", target, err)
 	}
 }
+
+func TestAFileThatCannotBeRewrittenNamesTheWayOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	// Nothing can be made beside a file whose name is this long, by root neither.
+	long := filepath.Join(t.TempDir(), strings.Repeat("k", 255))
+	if err := os.Rename(w.file.Name, long); err != nil {
+		t.Fatal(err)
+	}
+	w.file.Name = long
+	if _, err := w.Rotate(t.Context()); err == nil || !strings.Contains(err.Error(), "use --print") {
+		t.Errorf("got %v", err)
+	}
+}

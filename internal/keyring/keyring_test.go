@@ -18,7 +18,7 @@ import (
 	"galaxygate/internal/vault"
 )
 
-// world is a keyset in a file, and a database with replicas.
+// world is a keyset in a file, and a database that was served from, with replicas.
 type world struct {
 	*keyring.Ring
 	file *keyring.File
@@ -44,6 +44,9 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.db.Close() })
+	if err := w.db.CheckKeyset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if w.raw, err = sql.Open("sqlite", "file:"+path+"?_busy_timeout=5000"); err != nil {
 		t.Fatal(err)
 	}

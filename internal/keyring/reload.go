@@ -26,7 +26,8 @@ type Reloader struct {
 }
 
 // Run watches the file until ctx ends. What it refuses is logged as an alarm,
-// once, and tried again: a service may come back, a value be sealed anew.
+// once, and tried again: a service may come back, a value be sealed anew. The end
+// of that is logged as well.
 func (r *Reloader) Run(ctx context.Context) error {
 	tick := time.NewTicker(r.Every)
 	defer tick.Stop()
@@ -37,13 +38,20 @@ func (r *Reloader) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		why := ""
-		if err := r.Reload(ctx); err != nil && ctx.Err() == nil {
+		err, why := r.Reload(ctx), ""
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
 			why = err.Error()
-			if why != refused {
-				r.Logger.ErrorContext(ctx, "keyset not reloaded: the one in use stays",
-					"alarm", true, "variable", "TOKEN_KEYSET_FILE", "error", err)
-			}
+		}
+		switch {
+		case why == refused:
+		case err != nil:
+			r.Logger.ErrorContext(ctx, "keyset not reloaded: the one in use stays",
+				"alarm", true, "variable", "TOKEN_KEYSET_FILE", "error", err)
+		default:
+			r.Logger.InfoContext(ctx, "keyset file is good again")
 		}
 		refused = why
 	}

@@ -138,9 +138,6 @@ func TestABadFileIsRefusedWithOneAlarmAndTheKeysetStays(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			if err := w.db.CheckKeyset(t.Context()); err != nil {
-				t.Fatal(err)
-			}
 			good, err := os.ReadFile(w.file.Name)
 			if err != nil {
 				t.Fatal(err)
@@ -152,11 +149,15 @@ func TestABadFileIsRefusedWithOneAlarmAndTheKeysetStays(t *testing.T) {
 
 			// Back as it was, and then another: it is still watching.
 			w.write(t, string(good))
+			eventually(t, "the all-clear", func() bool { return len(log.lines("keyset file is good again")) > 0 })
 			rotated, err := w.Rotate(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			eventually(t, "a good file is loaded", func() bool { return v.KeyIDs()[0] == rotated.KeyID })
+			if clear := log.lines("keyset file is good again"); len(clear) != 1 || clear[0]["level"] != "INFO" {
+				t.Errorf("the all-clear: %v", clear)
+			}
 			alarms := log.lines("keyset not reloaded")
 			if alarms[0]["alarm"] != true || !strings.Contains(alarms[0]["error"].(string), tt.want) {
 				t.Errorf("the alarm says %v, want %q", alarms[0], tt.want)

@@ -27,7 +27,8 @@ type Replica struct {
 
 // Store knows what is stored under keys, and who has them.
 type Store interface {
-	// AcceptsKeyset returns an error where the keyset does not open what is stored.
+	// AcceptsKeyset returns an error where the keyset does not open what is stored,
+	// or where the store cannot know what is in use.
 	AcceptsKeyset(ctx context.Context, keys *vault.Keyset) error
 	// KeyUses returns how many values are sealed under each key.
 	KeyUses(ctx context.Context) (map[uint32]int, error)
@@ -43,7 +44,7 @@ type Ring struct {
 	Timeout time.Duration
 	Poll    time.Duration
 	// Waiting is told of the replicas that are waited for, each time that they
-	// are looked at: those that lag, of all.
+	// are looked at: those that lag, of all. In the end none lags.
 	Waiting func(lagging, all []Replica)
 }
 
@@ -110,25 +111,70 @@ func (r *Ring) Remove(ctx context.Context, keyID uint32) error {
 	if err != nil {
 		return fmt.Errorf("key %d: %w", keyID, err)
 	}
-	// The replicas are asked first: one that seals under another key now does not
-	// go back to this one, so that no value can come after the count.
-	replicas, err := r.Store.KeyHolders(ctx)
+	use, err := r.use(ctx)
+	if err == nil {
+		err = use.of(keyID)
+	}
 	if err != nil {
 		return err
 	}
-	for _, replica := range replicas {
+	return r.Keeper.Save(ctx, without)
+}
+
+// RemoveUnused removes every key that nothing needs any more, and returns them. A
+// pending key stays.
+func (r *Ring) RemoveUnused(ctx context.Context) ([]uint32, error) {
+	keys, err := r.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	use, err := r.use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var removed []uint32
+	pending, isPending := keys.Pending()
+	for _, id := range keys.KeyIDs() {
+		if id == keys.Primary() || isPending && id == pending || use.of(id) != nil {
+			continue
+		}
+		if keys, err = keys.Without(id); err != nil {
+			return nil, fmt.Errorf("key %d: %w", id, err)
+		}
+		removed = append(removed, id)
+	}
+	if len(removed) == 0 && r.Keeper.Shared() {
+		return nil, nil
+	}
+	return removed, r.Keeper.Save(ctx, keys)
+}
+
+// inUse is what keys are needed for.
+type inUse struct {
+	replicas []Replica
+	values   map[uint32]int
+}
+
+// use asks the replicas first: one that seals under another key now does not go
+// back to this one, so that no value can come after the count.
+func (r *Ring) use(ctx context.Context) (use inUse, err error) {
+	if use.replicas, err = r.Store.KeyHolders(ctx); err == nil {
+		use.values, err = r.Store.KeyUses(ctx)
+	}
+	return use, err
+}
+
+// of returns ErrInUse where the key is needed.
+func (u inUse) of(keyID uint32) error {
+	for _, replica := range u.replicas {
 		if replica.sealsUnder(keyID) {
 			return fmt.Errorf("key %d: %w: replica %s seals under it; wait until it has loaded the keyset", keyID, ErrInUse, replica.ID)
 		}
 	}
-	uses, err := r.Store.KeyUses(ctx)
-	if err != nil {
-		return err
-	}
-	if n := uses[keyID]; n > 0 {
+	if n := u.values[keyID]; n > 0 {
 		return fmt.Errorf(`key %d: %w: %d stored values are sealed under it; run "galaxygate keys reencrypt" first`, keyID, ErrInUse, n)
 	}
-	return r.Keeper.Save(ctx, without)
+	return nil
 }
 
 func (r *Ring) load(ctx context.Context) (*vault.Keyset, error) {
@@ -148,16 +194,19 @@ func (r *Ring) await(ctx context.Context, condition func(Replica) bool) error {
 	defer poll.Stop()
 	late := time.NewTimer(r.Timeout)
 	defer late.Stop()
+	waited := false
 	for {
 		all, err := r.Store.KeyHolders(ctx)
 		if err != nil {
 			return err
 		}
 		lagging := slices.DeleteFunc(slices.Clone(all), condition)
+		if waited = waited || len(lagging) > 0; waited {
+			r.Waiting(lagging, all)
+		}
 		if len(lagging) == 0 {
 			return nil
 		}
-		r.Waiting(lagging, all)
 		select {
 		case <-poll.C:
 		case <-late.C:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -21,8 +22,9 @@ func TestAKeyIsMadePrimaryOnceEveryReplicaHasIt(t *testing.T) {
 	first := w.load(t)
 	w.replica(t, "one", first)
 	w.replica(t, "two", first)
-	looks := 0
-	w.waiting = func() {
+	looks, last := 0, -1
+	w.Waiting = func(lagging, _ []keyring.Replica) {
+		last = len(lagging)
 		keys := w.load(t)
 		if _, pending := keys.Pending(); !pending || keys.Primary() != first.Primary() {
 			t.Error("the key is primary while a replica lacks it")
@@ -37,6 +39,9 @@ func TestAKeyIsMadePrimaryOnceEveryReplicaHasIt(t *testing.T) {
 	rotated, err := w.Rotate(t.Context())
 	if err != nil || !rotated.Promoted {
 		t.Fatalf("Rotate: got %+v, %v", rotated, err)
+	}
+	if last != 0 {
+		t.Errorf("the last that was said is that %d replicas lag", last)
 	}
 	if got, want := w.load(t).KeyIDs(), []uint32{rotated.KeyID, first.Primary()}; !slices.Equal(got, want) || looks < 5 {
 		t.Errorf("got keys %v, want %v; replicas were looked at %d times", got, want, looks)
@@ -121,12 +126,73 @@ func TestNothingIsChangedWhereTheDatabaseCannotBeAsked(t *testing.T) {
 	}
 }
 
+// TestADatabaseThatNobodyServesFromProvesNothing has nothing in use, like the
+// database of another environment, or one that was just made.
+func TestADatabaseThatNobodyServesFromProvesNothing(t *testing.T) {
+	t.Parallel()
+	for name, command := range map[string]func(w *world, old uint32) error{
+		"rotate":        func(w *world, _ uint32) error { _, err := w.Rotate(t.Context()); return err },
+		"reencrypt":     func(w *world, _ uint32) error { _, err := w.AwaitPrimary(t.Context()); return err },
+		"remove":        func(w *world, old uint32) error { return w.Remove(t.Context(), old) },
+		"remove unused": func(w *world, _ uint32) error { _, err := w.RemoveUnused(t.Context()); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			old := w.load(t).Primary()
+			text, err := promoted(t, w.load(t)).Text(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.write(t, text.Reveal())
+			if _, err := w.raw.ExecContext(t.Context(), "DELETE FROM vault_canary"); err != nil {
+				t.Fatal(err)
+			}
+			if err := command(w, old); !errors.Is(err, store.ErrNeverServed) {
+				t.Errorf("got %v, want ErrNeverServed", err)
+			}
+			content, err := os.ReadFile(w.file.Name)
+			if err != nil || string(content) != text.Reveal() {
+				t.Errorf("the file was changed, or %v", err)
+			}
+			var canaries int
+			if err := w.raw.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM vault_canary").Scan(&canaries); err != nil || canaries != 0 {
+				t.Errorf("%d canaries were written, %v", canaries, err)
+			}
+		})
+	}
+}
+
+// TestUnusedKeysAreRemoved has, beside the primary and a pending key, one that a
+// replica seals under, one that a value is under, and one that nothing needs.
+func TestUnusedKeysAreRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	valued := w.load(t)
+	unused := promoted(t, valued)
+	sealing := promoted(t, unused)
+	all := changed(t, promoted(t, sealing).WithNewKey)
+	text, err := all.Text(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write(t, text.Reveal())
+	w.replica(t, "one", sealing)
+	for _, want := range [][]uint32{{unused.Primary()}, nil} {
+		removed, err := w.RemoveUnused(t.Context())
+		if err != nil || !slices.Equal(removed, want) {
+			t.Errorf("RemoveUnused: got %v, %v, want %v", removed, err, want)
+		}
+	}
+	want := slices.DeleteFunc(all.KeyIDs(), func(id uint32) bool { return id == unused.Primary() })
+	if got := w.load(t).KeyIDs(); len(want) != 4 || !slices.Equal(got, want) {
+		t.Errorf("got keys %v, want %v", got, want)
+	}
+}
+
 func TestAKeysetOfAnotherDatabaseIsNotRotated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	if err := w.db.CheckKeyset(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	other, err := vault.NewKeyset()
 	if err != nil {
 		t.Fatal(err)
@@ -139,10 +205,7 @@ func TestAKeysetOfAnotherDatabaseIsNotRotated(t *testing.T) {
 
 func TestAKeyIsRemovedOnceNothingNeedsIt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	if err := w.db.CheckKeyset(t.Context()); err != nil { // one value, under the old key
-		t.Fatal(err)
-	}
+	w := newWorld(t) // it holds one value, under the old key
 	old := w.load(t).Primary()
 	w.replica(t, "one", w.load(t))
 	w.waiting = func() { w.replica(t, "one", w.load(t)) }

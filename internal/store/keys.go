@@ -20,6 +20,9 @@ import (
 // written.
 var ErrWrongKeyset = errors.New("keyset does not open what is stored in this database: use the keyset that it was written with")
 
+// ErrNeverServed means that a database tells nothing of what is in use.
+var ErrNeverServed = errors.New("no gateway has ever served from this database: is DATABASE_URL the gateway's own?")
+
 // sealedColumn is a column that holds sealed values or NULL. Each is sealed at the
 // place of that table, row and column.
 type sealedColumn struct {
@@ -113,18 +116,33 @@ INSERT INTO vault_canary (id, sealed) VALUES (?, ?) ON CONFLICT (id) DO NOTHING`
 const selectCanarySQL = `
 SELECT sealed FROM vault_canary WHERE id = ?`
 
-// CheckKeyset returns ErrWrongKeyset unless the vault opens what is stored.
-func (db *DB) CheckKeyset(ctx context.Context) error { return db.checkVault(ctx, db.vault) }
+// CheckKeyset returns ErrWrongKeyset unless the vault opens what is stored. It is
+// for who serves: a database that nobody has served from yet belongs to the
+// vault's keyset from then on.
+func (db *DB) CheckKeyset(ctx context.Context) error {
+	err := db.checkVault(ctx, db.vault)
+	if !errors.Is(err, ErrNeverServed) {
+		return err
+	}
+	sealed, err := db.vault.Seal(secret.New("galaxygate"), canaryPlace())
+	if err != nil {
+		return err
+	}
+	if _, err := db.exec(ctx, db.write, insertCanarySQL, canaryID, sealed); err != nil {
+		return explain(ctx, "write keyset canary", err)
+	}
+	return db.checkCanary(ctx, db.vault) // another replica may have been first, with another keyset
+}
 
-// AcceptsKeyset implements keyring.Store.
+// AcceptsKeyset implements keyring.Store. A database that nobody has served from
+// is ErrNeverServed: that it holds no values and no replicas proves nothing.
 func (db *DB) AcceptsKeyset(ctx context.Context, keys *vault.Keyset) error {
 	return db.checkVault(ctx, keys.Vault())
 }
 
 // checkVault returns ErrWrongKeyset, with the keys that are missing and how many
 // values are under them, unless the vault has every key that values are sealed
-// under and opens the value that the first call stored. A database that has it
-// already is only read.
+// under and opens the canary. It only reads.
 func (db *DB) checkVault(ctx context.Context, v *vault.Vault) error {
 	uses, err := db.KeyUses(ctx)
 	if err != nil {
@@ -144,26 +162,23 @@ func (db *DB) checkVault(ctx context.Context, v *vault.Vault) error {
 }
 
 func (db *DB) checkCanary(ctx context.Context, v *vault.Vault) error {
-	const id = "canary"
-	place := vault.Place{Table: "vault_canary", Row: id, Column: "sealed"}
-	var stored []byte
-	err := db.get(ctx, db.read, &stored, selectCanarySQL, id)
+	var sealed []byte
+	err := db.get(ctx, db.read, &sealed, selectCanarySQL, canaryID)
 	if errors.Is(err, sql.ErrNoRows) {
-		sealed, sealErr := v.Seal(secret.New("galaxygate"), place)
-		if sealErr != nil {
-			return sealErr
-		}
-		if _, err := db.exec(ctx, db.write, insertCanarySQL, id, sealed); err != nil {
-			return explain(ctx, "write keyset canary", err)
-		}
-		// Another replica may have been first, with another keyset.
-		err = db.get(ctx, db.read, &stored, selectCanarySQL, id)
+		return ErrNeverServed
 	}
 	if err != nil {
 		return explain(ctx, "read keyset canary", err)
 	}
-	if _, err := v.Open(stored, place); err != nil {
+	if _, err := v.Open(sealed, canaryPlace()); err != nil {
 		return ErrWrongKeyset
 	}
 	return nil
+}
+
+// canaryID is the only row of vault_canary.
+const canaryID = "canary"
+
+func canaryPlace() vault.Place {
+	return vault.Place{Table: "vault_canary", Row: canaryID, Column: "sealed"}
 }

@@ -335,6 +335,29 @@ func TestKeysetThatLacksAKeyInUseIsRefused(t *testing.T) {
 	})
 }
 
+func TestOnlyWhoServesClaimsADatabase(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		first, _, _ := keysets(t)
+		owner, _, _ := keysets(t)
+		db := open(t, url, owner.Vault())
+		if err := db.AcceptsKeyset(t.Context(), first); !errors.Is(err, store.ErrNeverServed) {
+			t.Errorf("before: got %v, want ErrNeverServed", err)
+		}
+		for range 2 {
+			if err := db.CheckKeyset(t.Context()); err != nil {
+				t.Fatalf("CheckKeyset: %v", err)
+			}
+		}
+		if err := db.AcceptsKeyset(t.Context(), owner); err != nil {
+			t.Errorf("the owner's: %v", err)
+		}
+		if err := db.AcceptsKeyset(t.Context(), first); !errors.Is(err, store.ErrWrongKeyset) {
+			t.Errorf("another: got %v, want ErrWrongKeyset", err)
+		}
+	})
+}
+
 func TestOnlyLiveReplicasHoldKeys(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {
