@@ -125,7 +125,7 @@ func (serveCommand) Run(p *program) error {
 type migrateUp struct{}
 
 func (migrateUp) Run(p *program) error {
-	return p.withStore(true, func(db *store.DB) error {
+	return p.withStore(func(db *store.DB) error {
 		if err := db.Migrate(p.ctx); err != nil {
 			return err
 		}
@@ -137,7 +137,7 @@ func (migrateUp) Run(p *program) error {
 type migrateStatus struct{}
 
 func (migrateStatus) Run(p *program) error {
-	return p.withStore(true, func(db *store.DB) error {
+	return p.withStore(func(db *store.DB) error {
 		migrations, err := db.MigrationStatus(p.ctx)
 		if err != nil {
 			return err
@@ -175,12 +175,12 @@ func (p *program) config() (config.Config, error) {
 }
 
 // withStore runs do on the database, for commands that need no keyset.
-func (p *program) withStore(create bool, do func(*store.DB) error) error {
+func (p *program) withStore(do func(*store.DB) error) error {
 	cfg, err := config.LoadDatabase(p.env)
 	if err != nil {
 		return err
 	}
-	db, err := p.open(&cfg, create)
+	db, err := p.open(&cfg, true)
 	if err != nil {
 		return err
 	}

@@ -44,17 +44,18 @@ func TestCommands(t *testing.T) {
 	if out, status := g.command(t, "config"); status != 0 || !strings.Contains(out, "# mode: development") {
 		t.Errorf("config: %d\n%s", status, out)
 	}
-	for _, args := range [][]string{{"keys", "list"}, {"migrate", "status"}} {
-		out, status := g.command(t, args...)
-		if _, err := os.Stat(filepath.Join(g.dir, ".galaxygate")); status != 1 || !strings.Contains(out, "development mode: .galaxygate/galaxygate.db\n") || err == nil {
-			t.Errorf("%v where there is nothing: %d, it must say so and make nothing (%v)\n%s", args, status, err, out)
-		}
+	out, status := g.command(t, "keys", "list")
+	if _, err := os.Stat(filepath.Join(g.dir, ".galaxygate")); status != 1 || !strings.Contains(out, "development mode: .galaxygate/galaxygate.db\n") || err == nil {
+		t.Errorf("keys list where there is nothing: %d, it must say so and make nothing (%v)\n%s", status, err, out)
+	}
+	if out, status := g.command(t, "migrate", "status"); status != 0 || !strings.Contains(out, "pending") {
+		t.Errorf("migrate status where there is nothing: %d\n%s", status, out)
 	}
 	if out, status := g.command(t, "migrate", "up"); status != 0 || !strings.Contains(out, "development mode: .galaxygate/galaxygate.db\n") {
 		t.Errorf("migrate up: %d\n%s", status, out)
 	}
 	g.env = append(g.env, "ROLLUP_ISSUER=", "RATE_LIMIT=many", "TOKEN_KEYSET_KMS_URI=nonsense")
-	out, status := g.command(t, "config")
+	out, status = g.command(t, "config")
 	for _, want := range []string{"ROLLUP_ISSUER: is required", "TOKEN_KEYSET: is required", "RATE_LIMIT: must be"} {
 		if status != 1 || !strings.Contains(out, want) {
 			t.Errorf("config: %d, want %q in\n%s", status, want, out)
