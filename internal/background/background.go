@@ -14,6 +14,13 @@ type Group struct{ running sync.WaitGroup }
 // Go runs f in a goroutine.
 func (g *Group) Go(f func()) { g.running.Go(f) }
 
+// Do runs f before it returns, and Wait waits for it too.
+func (g *Group) Do(f func()) {
+	g.running.Add(1)
+	defer g.running.Done()
+	f()
+}
+
 // Wait waits until everything has ended, or ctx has, and then returns its error.
 // Nothing may be begun from outside once Wait has.
 func (g *Group) Wait(ctx context.Context) error {
