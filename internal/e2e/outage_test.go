@@ -142,8 +142,8 @@ func TestADatabaseThatIsReadOnlySpendsNoRefreshToken(t *testing.T) {
 	}, func() string { return "the database is not writable again" })
 	pgtest.SetReadOnly(t, database, true)
 	eventually(t, 10*time.Second, func() bool { return time.Since(signedIn) > 1100*time.Millisecond }, func() string { return "time stands still" })
-	if code, _ := expired.query(t, `{ viewer { name } }`).code("name"); code == "" || code == "REAUTHENTICATION_REQUIRED" {
-		t.Errorf("an expired token: got code %q", code)
+	if code, extensions := expired.query(t, `{ viewer { name } }`).code("name"); code != "INTERNAL_SERVER_ERROR" || extensions["retryAfter"] != 1.0 {
+		t.Errorf("an expired token: got code %q, %v", code, extensions)
 	}
 	if n := w.refreshes(); n != 0 {
 		t.Errorf("the refresh token was presented %d times", n)
