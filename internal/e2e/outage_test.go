@@ -155,6 +155,35 @@ func TestADatabaseThatIsReadOnlySpendsNoRefreshToken(t *testing.T) {
 	}, func() string { return "it does not recover" })
 }
 
+func TestAStopFinishesTheSignInUnderWay(t *testing.T) {
+	t.Parallel()
+	database := postgres(t)
+	w := found(t, database, rollup, map[string]string{"SHUTDOWN_GRACE": "10ms"})
+	b := w.browser(t)
+	at := b.callback(t, w.url+"/auth/login")
+	w.rollup.Set(func(s *devrollup.Switches) {
+		s.Faults = map[devrollup.Endpoint]devrollup.Fault{devrollup.Token: {Delay: devrollup.Duration(time.Second)}}
+	})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		if resp, err := b.client.Do(req); err == nil {
+			_ = resp.Body.Close()
+			t.Errorf("the browser was not cut off: %d", resp.StatusCode)
+		}
+	}()
+	eventually(t, 10*time.Second, func() bool { return w.exchanges() == 1 }, func() string { return "no code was presented" })
+	w.stop(t)
+	<-left
+	if n := len(column(t, openDatabase(t, database), "SELECT id FROM grants")); n != 1 {
+		t.Errorf("the code is spent, and %d grants are stored", n)
+	}
+}
+
 func TestAStopFinishesTheRefreshesUnderWay(t *testing.T) {
 	t.Parallel()
 	w := found(t, sqlite(t), rollup, nil)
