@@ -27,6 +27,7 @@ type house struct {
 	provider    *passport.Client
 	galaxy      *upstream.Galaxy
 	sessions    *session.Manager
+	signIn      *login.Handler
 	grants      *grant.Source
 	keeper      *grant.Keeper
 	revocations *grant.Revocations
@@ -180,7 +181,7 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Now:            time.Now,
 	}.Handler()
 	return &house{
-		provider: provider, galaxy: galaxy, sessions: sessions, grants: grants,
+		provider: provider, galaxy: galaxy, sessions: sessions, signIn: signIn, grants: grants,
 		keeper: keeper, revocations: revocations, housekeeper: housekeeper, public: handler,
 	}, nil
 }

@@ -20,7 +20,7 @@ import (
 	"galaxygate/internal/vault"
 )
 
-// settleLimit bounds how long refreshes and revocations may take to finish
+// settleLimit bounds how long sign-ins, refreshes and revocations may take to finish
 // after the last request has: longer than a lease.
 const settleLimit = 20 * time.Second
 
@@ -107,20 +107,21 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 }
 
 // run serves until ctx ends, and then finishes what was begun before the database
-// is closed: a refresh token that was presented has a successor to store.
+// is closed: a refresh token that was presented has a successor to store, and a
+// code that was exchanged has tokens.
 func (h *house) run(ctx context.Context, server *httpserver.Server, logger *slog.Logger) error {
 	stopSweep := inBackground(ctx, logger, map[string]task{
 		"keeping grants alive": h.keeper.Run,
 		"housekeeping":         h.housekeeper.Run,
 	})
 	stopRevoking := inBackground(ctx, logger, map[string]task{"revocations": h.revocations.Run})
-	err := server.Run(ctx) // afterwards no request is left
+	err := server.Run(ctx) // afterwards no request is begun
 	stopSweep()            // it begins refreshes
 	var revoking background.Group
 	revoking.Go(stopRevoking)
 	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
 	defer cancel()
-	return errors.Join(err, h.grants.Wait(settle), revoking.Wait(settle))
+	return errors.Join(err, h.signIn.Wait(settle), h.grants.Wait(settle), revoking.Wait(settle))
 }
 
 // awaitHearing keeps a replica from serving before it hears of what the others

@@ -123,9 +123,11 @@ func TestActivityIsPaged(t *testing.T) {
 		"no cursor":             {"after": "%%%"},
 		"another list's cursor": {"after": "MTpzZXNzaW9uczp4"},
 	} {
-		if got := w.do(p, activityDocument, variables); !slices.Equal(got.codes(), []string{"BAD_USER_INPUT"}) {
+		got := w.do(p, activityDocument, variables)
+		if !slices.Equal(got.codes(), []string{"BAD_USER_INPUT"}) {
 			t.Errorf("%s: got %v", name, got.Errors)
 		}
+		w.want(got, "viewer", `{"authorization":{"activity":null}}`) // and not null as a whole
 	}
 }
 

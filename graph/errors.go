@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -17,6 +18,7 @@ import (
 
 	"galaxygate/graph/model"
 	"galaxygate/internal/grant"
+	"galaxygate/internal/retry"
 	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
 	"galaxygate/internal/upstream"
@@ -131,6 +133,8 @@ func (p presenter) code(ctx context.Context, err error) *codedError {
 		return p.passportError(failed)
 	case errors.Is(err, grant.ErrTokenRejected):
 		return &codedError{codeUpstreamError, "Passport refuses the access token.", map[string]any{"service": servicePassport}}
+	case errors.Is(err, retry.ErrLater):
+		return p.unavailable(ctx, err)
 	case ctx.Err() != nil:
 		return &codedError{code: codeInternal, message: "The operation took too long, or the client has gone."}
 	default:
@@ -182,6 +186,30 @@ func away(code, message, service string, retryAfter time.Duration, upstreamMessa
 		extensions["upstreamMessage"] = upstreamMessage
 	}
 	return &codedError{code, message, extensions}
+}
+
+// outage is whether it has been said in the log that an operation met a store that
+// is away.
+type outage struct{ said sync.Once }
+
+type outageKey struct{}
+
+// watchOutage says it once for each operation, and not for each field.
+func watchOutage(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	return next(context.WithValue(ctx, outageKey{}, &outage{}))
+}
+
+// unavailable says that the store is away, which is not understood any better by
+// an ID.
+func (p presenter) unavailable(ctx context.Context, err error) *codedError {
+	if o, ok := ctx.Value(outageKey{}).(*outage); ok {
+		o.said.Do(func() {
+			p.logger.WarnContext(ctx, "store not available", "path", graphql.GetPath(ctx).String(), "error", secret.Scrub(err.Error()))
+		})
+	}
+	return &codedError{codeInternal, "The service is not available right now. You are not signed out.", map[string]any{
+		"retryAfter": 1,
+	}}
 }
 
 // internal hides what went wrong behind an ID that the log has too. The cause is

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"galaxygate/graph"
+	"galaxygate/internal/retry"
 	"galaxygate/internal/session"
 )
 
@@ -156,6 +157,28 @@ func TestUnknownErrorsAreMaskedAndFoundInTheLog(t *testing.T) {
 				t.Errorf("got log %s", log)
 			}
 		})
+	}
+}
+
+// awaySessions are in a store that is away.
+type awaySessions struct{ graph.SessionManager }
+
+func (awaySessions) List(context.Context, string) ([]session.Session, error) {
+	return nil, fmt.Errorf("select sessions: %w: connection refused", retry.ErrLater)
+}
+
+func TestAStoreThatIsAwayIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world, _ *graph.Config) { w.resolver.Manager = awaySessions{} })
+	got := w.do(w.signIn(alice, "openid"), "{ viewer { a: sessions { totalCount } b: sessions { totalCount } } }", nil)
+	w.wantCodes(got, "INTERNAL_SERVER_ERROR", "INTERNAL_SERVER_ERROR")
+	for _, e := range got.Errors {
+		if e.Message != "The service is not available right now. You are not signed out." || e.Extensions["retryAfter"] != 1.0 || e.Extensions["errorId"] != nil {
+			t.Errorf("got %+v", e)
+		}
+	}
+	if log := w.log.String(); strings.Count(log, `"level":"WARN"`) != 1 || strings.Contains(log, `"level":"ERROR"`) {
+		t.Errorf("got log %s", log)
 	}
 }
 

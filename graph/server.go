@@ -54,6 +54,7 @@ func NewServer(cfg Config) *handler.Server {
 	server.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 		return next(upstream.NewRequest(ctx))
 	})
+	server.AroundOperations(watchOutage)
 	if cfg.Timeout > 0 {
 		server.AroundResponses(deadline(cfg.Timeout))
 	}

@@ -67,7 +67,7 @@ func newWorld(t *testing.T, change ...func(*world, *graph.Config)) *world {
 		Unavailable: http.NotFoundHandler(), Now: time.Now, Logger: logger,
 	}
 	provider := passport.New(passport.Config{Issuer: w.rollup.url, ClientID: "app", ClientSecret: secret.New("app-secret"), Logger: logger})
-	if err := provider.Run(t.Context()); err != nil {
+	if err := provider.Discover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	galaxy := upstream.NewGalaxy(upstream.GalaxyConfig{

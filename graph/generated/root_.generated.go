@@ -1251,7 +1251,7 @@ type Authorization {
     first: Int = 20
     "The cursor to continue after."
     after: String
-  ): ActivityConnection!
+  ): ActivityConnection
 }
 
 "Something that happened to a user's consent, tokens or sessions."

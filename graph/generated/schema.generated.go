@@ -786,10 +786,10 @@ func (ec *executionContext) _Authorization_activity(ctx context.Context, field g
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.ActivityConnection) graphql.Marshaler {
-			return ec.marshalNActivityConnection2ᚖgalaxygateᚋgraphᚋmodelᚐActivityConnection(ctx, selections, v)
+			return ec.marshalOActivityConnection2ᚖgalaxygateᚋgraphᚋmodelᚐActivityConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Authorization_activity(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -3846,7 +3846,7 @@ func (ec *executionContext) _Authorization(ctx context.Context, sel ast.Selectio
 					}
 				}()
 				res = ec._Authorization_activity(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -5720,16 +5720,6 @@ func (ec *executionContext) marshalNActivity2ᚖgalaxygateᚋgraphᚋmodelᚐAct
 	return ec._Activity(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNActivityConnection2ᚖgalaxygateᚋgraphᚋmodelᚐActivityConnection(ctx context.Context, sel ast.SelectionSet, v *model.ActivityConnection) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._ActivityConnection(ctx, sel, v)
-}
-
 func (ec *executionContext) marshalNActivityEdge2ᚕᚖgalaxygateᚋgraphᚋmodelᚐActivityEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.ActivityEdge) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -6191,6 +6181,13 @@ func (ec *executionContext) marshalOAccountType2ᚕgalaxygateᚋgraphᚋmodelᚐ
 	}
 
 	return ret
+}
+
+func (ec *executionContext) marshalOActivityConnection2ᚖgalaxygateᚋgraphᚋmodelᚐActivityConnection(ctx context.Context, sel ast.SelectionSet, v *model.ActivityConnection) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ActivityConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOAuthorizedApp2ᚕᚖgalaxygateᚋinternalᚋupstreamᚐAppᚄ(ctx context.Context, sel ast.SelectionSet, v []*upstream.App) graphql.Marshaler {

@@ -142,8 +142,8 @@ func TestADatabaseThatIsReadOnlySpendsNoRefreshToken(t *testing.T) {
 	}, func() string { return "the database is not writable again" })
 	pgtest.SetReadOnly(t, database, true)
 	eventually(t, 10*time.Second, func() bool { return time.Since(signedIn) > 1100*time.Millisecond }, func() string { return "time stands still" })
-	if code, _ := expired.query(t, `{ viewer { name } }`).code("name"); code == "" || code == "REAUTHENTICATION_REQUIRED" {
-		t.Errorf("an expired token: got code %q", code)
+	if code, extensions := expired.query(t, `{ viewer { name } }`).code("name"); code != "INTERNAL_SERVER_ERROR" || extensions["retryAfter"] != 1.0 {
+		t.Errorf("an expired token: got code %q, %v", code, extensions)
 	}
 	if n := w.refreshes(); n != 0 {
 		t.Errorf("the refresh token was presented %d times", n)
@@ -153,6 +153,35 @@ func TestADatabaseThatIsReadOnlySpendsNoRefreshToken(t *testing.T) {
 	eventually(t, 20*time.Second, func() bool {
 		return expired.query(t, `{ viewer { name } }`).at("viewer", "name") != nil
 	}, func() string { return "it does not recover" })
+}
+
+func TestAStopFinishesTheSignInUnderWay(t *testing.T) {
+	t.Parallel()
+	database := postgres(t)
+	w := found(t, database, rollup, map[string]string{"SHUTDOWN_GRACE": "10ms"})
+	b := w.browser(t)
+	at := b.callback(t, w.url+"/auth/login")
+	w.rollup.Set(func(s *devrollup.Switches) {
+		s.Faults = map[devrollup.Endpoint]devrollup.Fault{devrollup.Token: {Delay: devrollup.Duration(time.Second)}}
+	})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		if resp, err := b.client.Do(req); err == nil {
+			_ = resp.Body.Close()
+			t.Errorf("the browser was not cut off: %d", resp.StatusCode)
+		}
+	}()
+	eventually(t, 10*time.Second, func() bool { return w.exchanges() == 1 }, func() string { return "no code was presented" })
+	w.stop(t)
+	<-left
+	if n := len(column(t, openDatabase(t, database), "SELECT id FROM grants")); n != 1 {
+		t.Errorf("the code is spent, and %d grants are stored", n)
+	}
 }
 
 func TestAStopFinishesTheRefreshesUnderWay(t *testing.T) {

@@ -68,9 +68,10 @@ func (h *Handler) backChannelLogout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refuseLogout says that to send the same token again is of no use.
+// refuseLogout says that to send the same token again is of no use. Anyone may send
+// garbage, so that the log does not warn of it.
 func (h *Handler) refuseLogout(w http.ResponseWriter, r *http.Request, description, reason string) {
-	h.Logger.WarnContext(r.Context(), "logout token refused", "reason", reason)
+	h.Logger.InfoContext(r.Context(), "logout token refused", "reason", reason)
 	h.answerLogout(w, r, http.StatusBadRequest, "invalid_request", description)
 }
 

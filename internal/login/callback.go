@@ -19,8 +19,7 @@ const callbackLimit = 30 * time.Second
 // callback takes the browser back from the provider (OpenID Connect Core 1.0,
 // section 3.1.2.5) and signs it in.
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	state := secret.New(query.Get("state"))
+	state := secret.New(r.URL.Query().Get("state"))
 	attempt, err := h.Store.TakeAttempt(r.Context(), state, h.browserCookie(r), h.Now())
 	if errors.Is(err, ErrNoAttempt) {
 		h.fail(w, r, "", failure{badState, "state", nil})
@@ -30,10 +29,15 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, "", failure{storeAway, "store", err})
 		return
 	}
-	// A browser that leaves now must not leave tokens behind that nobody knows.
+	h.running.Do(func() { h.complete(w, r, attempt) })
+}
+
+// complete signs the browser in whose attempt is spent. A browser that leaves now,
+// or a gateway that stops, must not leave tokens behind that nobody knows.
+func (h *Handler) complete(w http.ResponseWriter, r *http.Request, attempt Attempt) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callbackLimit)
 	defer cancel()
-	signIn, problem := h.exchange(ctx, query, attempt)
+	signIn, problem := h.exchange(ctx, r.URL.Query(), attempt)
 	if problem != nil {
 		h.fail(w, r, attempt.ReturnTo, *problem)
 		return

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"galaxygate/internal/audit"
+	"galaxygate/internal/background"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/passport"
 	"galaxygate/internal/redirect"
@@ -46,6 +47,8 @@ type Handler struct {
 	Scopes    []string       // asked for at every sign-in
 	Now       func() time.Time
 	Logger    *slog.Logger
+
+	running background.Group // sign-ins whose attempt is spent
 }
 
 // Routes returns the handler's paths, as patterns of http.ServeMux.
@@ -56,6 +59,15 @@ func (h *Handler) Routes() map[string]http.Handler {
 		"POST /auth/logout":         http.HandlerFunc(h.logout),
 		"POST " + BackChannelLogout: http.HandlerFunc(h.backChannelLogout),
 	}
+}
+
+// Wait waits until the sign-ins under way have ended, also those whose browser has
+// left, or ctx has.
+func (h *Handler) Wait(ctx context.Context) error {
+	if err := h.running.Wait(ctx); err != nil {
+		return fmt.Errorf("wait for sign-ins: %w", err)
+	}
+	return nil
 }
 
 // getOnly refuses HEAD, which http.ServeMux takes for GET: a look must not begin

@@ -30,6 +30,9 @@ type provider struct {
 	iss     string // what the callback is called with beside the code
 	asked   []string
 
+	// exchanging is called while the code is exchanged; nil: nothing is
+	exchanging func()
+
 	logout    passport.Logout // what the next logout token says
 	logoutErr error
 }
@@ -40,6 +43,9 @@ func (p *provider) AuthCodeURL(_ context.Context, a passport.Authorization) (str
 }
 
 func (p *provider) Exchange(context.Context, secret.Text, secret.Text, secret.Text) (passport.Identity, grant.Tokens, error) {
+	if p.exchanging != nil {
+		p.exchanging()
+	}
 	return passport.Identity{Issuer: "https://id.example.com", Subject: "alice"},
 		grant.Tokens{Access: secret.New("access"), Refresh: secret.New(p.refresh), AccessExpiresAt: time.Now().Add(time.Hour)}, nil
 }
@@ -207,6 +213,34 @@ func TestABrowserDoesNotWaitTwiceForAStoreThatIsAway(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("the browser waits for the audit log")
+	}
+}
+
+func TestASignInWhoseCodeIsSpentIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	began, goOn := make(chan struct{}), make(chan struct{})
+	d.provider.exchanging = func() {
+		close(began)
+		<-goOn
+	}
+	answered := make(chan int, 1)
+	go func() { answered <- d.signIn(t, "").StatusCode }()
+	<-began
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.Wait(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("Wait while the code is exchanged: got %v, want context.Canceled", err)
+	}
+	close(goOn)
+	if err := d.Wait(t.Context()); err != nil {
+		t.Errorf("Wait: %v", err)
+	}
+	if grants, err := d.db.GrantsByStatus(t.Context()); err != nil || grants["active"] != 1 {
+		t.Errorf("grants when nobody is waited for: got %v, %v, want one", grants, err)
+	}
+	if status := <-answered; status != http.StatusSeeOther {
+		t.Errorf("got status %d", status)
 	}
 }
 

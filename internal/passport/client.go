@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"galaxygate/internal/background"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/retry"
 	"galaxygate/internal/secret"
@@ -39,6 +40,9 @@ type Config struct {
 	RefreshLife time.Duration
 	// Timeout ends a request to the provider; 0 means 10 seconds.
 	Timeout time.Duration
+	// Rediscover is how often, about, the provider is discovered again; 0 means
+	// every hour.
+	Rediscover time.Duration
 
 	Transport http.RoundTripper // nil: one of the client's own
 	Now       func() time.Time  // nil: time.Now
@@ -46,7 +50,7 @@ type Config struct {
 }
 
 // Client talks to one OpenID Provider as one confidential client. It is safe
-// for concurrent use. Until Run has discovered the provider, every other method
+// for concurrent use. Until Run or Discover has discovered the provider, every other method
 // fails with a *grant.Failure of kind Later, or with what discovery found wrong.
 //
 // It follows no redirect, for a 307 from the token endpoint would carry code and
@@ -69,6 +73,9 @@ func New(cfg Config) *Client {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 10 * time.Second
 	}
+	if cfg.Rediscover <= 0 {
+		cfg.Rediscover = time.Hour
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -81,18 +88,25 @@ func New(cfg Config) *Client {
 	return &Client{cfg: cfg, wire: limited{cfg.Transport}, trouble: later("not_discovered")}
 }
 
-// Run discovers the provider (OpenID Connect Discovery 1.0, section 4), trying
+// Run discovers the provider, and then again and again, because what a provider
+// can do changes, until ctx ends. Its only error is Discover's.
+func (c *Client) Run(ctx context.Context) error {
+	if err := c.Discover(ctx); err != nil {
+		return err
+	}
+	background.Every(ctx, c.cfg.Rediscover, c.rediscover)
+	return nil
+}
+
+// Discover discovers the provider (OpenID Connect Discovery 1.0, section 4), trying
 // again with growing, jittered waits, and returns nil once it has. A provider
 // that is away or wrongly configured delays readiness and ends nothing: the only
 // error is that of ctx.
-func (c *Client) Run(ctx context.Context) error {
+func (c *Client) Discover(ctx context.Context) error {
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 		p, err := c.discover(ctx)
 		if err == nil {
-			c.settle(p, nil)
-			c.cfg.Logger.InfoContext(ctx, "provider discovered", "issuer", c.cfg.Issuer,
-				"client_auth", p.authMethod, "algorithms", p.algorithms, "revocation", p.revocationURL != "",
-				"backchannel_logout", p.logoutTokens)
+			c.adopt(ctx, p)
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -114,6 +128,33 @@ func (c *Client) Run(ctx context.Context) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// rediscover discovers the provider once more. Where that fails, what is known
+// stays.
+func (c *Client) rediscover(ctx context.Context) {
+	p, err := c.discover(ctx)
+	if err == nil {
+		c.adopt(ctx, p)
+		return
+	}
+	if ctx.Err() == nil {
+		f := asFailure(err)
+		c.cfg.Logger.WarnContext(ctx, "provider not discovered again: what is known of it stays", "issuer", c.cfg.Issuer,
+			"kind", f.Kind, "reason", f.Reason, "message", f.Message, "cause", f.Err)
+	}
+}
+
+// adopt takes what was discovered, with the keys that are at hand where they are
+// still to be read from the same place.
+func (c *Client) adopt(ctx context.Context, p *provider) {
+	if before, err := c.discovered(); err == nil && before.keysURL == p.keysURL {
+		p.keys = before.keys
+	}
+	c.settle(p, nil)
+	c.cfg.Logger.InfoContext(ctx, "provider discovered", "issuer", c.cfg.Issuer,
+		"client_auth", p.authMethod, "algorithms", p.algorithms, "revocation", p.revocationURL != "",
+		"backchannel_logout", p.logoutTokens)
 }
 
 // Ready returns nil once the provider is discovered, else why it is not, in

@@ -28,6 +28,7 @@ const (
 type provider struct {
 	endpoint   oauth2.Endpoint
 	keys       oidc.KeySet
+	keysURL    string
 	authMethod string   // at the token endpoint
 	algorithms []string // of ID tokens
 
@@ -74,6 +75,7 @@ func (c *Client) discover(ctx context.Context) (*provider, error) {
 	p := &provider{
 		endpoint:           found.Endpoint(),
 		keys:               oidc.NewRemoteKeySet(c.keysContext(ctx), m.JWKSURI),
+		keysURL:            m.JWKSURI,
 		authMethod:         authMethod(m.TokenAuthMethods),
 		algorithms:         trusted(m.IDTokenAlgorithms),
 		userInfoURL:        found.UserInfoEndpoint(),

@@ -49,19 +49,84 @@ func TestProviderDownAtStart(t *testing.T) {
 
 	c, written := f.newClient(nil)
 	ended := make(chan error, 1)
-	go func() { ended <- c.Run(t.Context()) }()
+	go func() { ended <- c.Discover(t.Context()) }()
 	<-down
 	if err := c.Ready(); err == nil {
 		t.Error("Ready while the provider is down: got nil")
 	}
 	if err := <-ended; err != nil {
-		t.Fatalf("Run: %v", err)
+		t.Fatalf("Discover: %v", err)
 	}
 	if err := c.Ready(); err != nil {
 		t.Errorf("Ready: got %v, want nil", err)
 	}
 	if !strings.Contains(written.String(), "reason=http_503") || strings.Contains(written.String(), "tok3n") {
 		t.Errorf("log: got %s, want the reason and not the body", written)
+	}
+}
+
+func TestAProviderIsDiscoveredAgain(t *testing.T) {
+	t.Parallel()
+	f := newFakeProvider(t)
+	f.mux.HandleFunc("/revoke", func(http.ResponseWriter, *http.Request) {})
+	c, written := f.newClient(func(cfg *passport.Config) { cfg.Rediscover = time.Millisecond })
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	revokes := func() bool {
+		confirmed, err := c.Revoke(t.Context(), secret.New(presented), secret.Text{})
+		return confirmed && err == nil
+	}
+	await(t, func() bool { return c.Ready() == nil })
+	if revokes() {
+		t.Fatal("Revoke: confirmed by a provider that has no endpoint")
+	}
+	f.set("revocation_endpoint", f.url+"/revoke")
+	await(t, revokes)
+	f.set("issuer", "https://other.example.com") // the document of another
+	await(t, func() bool { return strings.Contains(written.String(), "level=WARN") })
+	if err := c.Ready(); err != nil || !revokes() {
+		t.Errorf("what was known did not stay: %v", err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestKeysOutliveAnotherDiscovery(t *testing.T) {
+	t.Parallel()
+	f := newFakeProvider(t)
+	c, _ := f.client(nil)
+	f.answer(map[string]any{
+		"access_token": "a", "token_type": "Bearer", "expires_in": 60,
+		"id_token": f.key.sign(t, map[string]any{
+			"iss": f.url, "aud": clientID, "sub": subject, "nonce": "n", "iat": clock().Unix(), "exp": clock().Add(time.Hour).Unix(),
+		}),
+	})
+	for range 2 {
+		if _, _, err := c.Exchange(t.Context(), secret.New(presented), secret.New("verifier"), secret.New("n")); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Discover(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := f.count("/jwks"); n != 1 {
+		t.Errorf("the same keys were read %d times", n)
+	}
+}
+
+// await waits until the condition holds.
+func await(t *testing.T, holds func() bool) {
+	t.Helper()
+	limit := time.After(10 * time.Second)
+	for !holds() {
+		select {
+		case <-limit:
+			t.Fatal("waited for too long")
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 
@@ -102,18 +167,18 @@ func TestDiscoveryRefused(t *testing.T) {
 			c, written := f.newClient(nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
-			go func() { ended <- c.Run(ctx) }()
+			go func() { ended <- c.Discover(ctx) }()
 			for strings.Contains(c.Ready().Error(), "not_discovered") {
 				select {
 				case err := <-ended:
-					t.Fatalf("Run ended: %v", err)
+					t.Fatalf("Discover ended: %v", err)
 				case <-time.After(time.Millisecond):
 				}
 			}
 			checkFailure(t, c.Ready(), tt.kind, tt.reason, written)
 			cancel()
 			if err := <-ended; !errors.Is(err, context.Canceled) {
-				t.Errorf("Run: got %v, want %v", err, context.Canceled)
+				t.Errorf("Discover: got %v, want %v", err, context.Canceled)
 			}
 		})
 	}
@@ -136,11 +201,11 @@ func TestEndpointsOfAnEncryptedIssuerAreEncrypted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- c.Run(ctx) }()
+	go func() { ended <- c.Discover(ctx) }()
 	for strings.Contains(c.Ready().Error(), "not_discovered") {
 		select {
 		case err := <-ended:
-			t.Fatalf("Run ended: %v", err)
+			t.Fatalf("Discover ended: %v", err)
 		case <-time.After(time.Millisecond):
 		}
 	}

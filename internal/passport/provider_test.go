@@ -85,6 +85,13 @@ func (f *fakeProvider) document() map[string]any {
 	return d
 }
 
+// set changes what the discovery document says.
+func (f *fakeProvider) set(name string, value any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.metadata[name] = value
+}
+
 func (f *fakeProvider) count(path string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -95,8 +102,8 @@ func (f *fakeProvider) count(path string) int {
 func (f *fakeProvider) client(change func(*passport.Config)) (*passport.Client, *log) {
 	f.t.Helper()
 	c, written := f.newClient(change)
-	if err := c.Run(f.t.Context()); err != nil {
-		f.t.Fatalf("Run: %v", err)
+	if err := c.Discover(f.t.Context()); err != nil {
+		f.t.Fatalf("Discover: %v", err)
 	}
 	return c, written
 }

@@ -37,8 +37,8 @@ func strictClient(t *testing.T, opts strictop.Options) (*strictop.Provider, *pas
 		RequireNonce: true,
 		Logger:       slog.New(slog.NewTextHandler(written, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
-	if err := c.Run(t.Context()); err != nil {
-		t.Fatalf("Run: %v", err)
+	if err := c.Discover(t.Context()); err != nil {
+		t.Fatalf("Discover: %v", err)
 	}
 	t.Cleanup(func() {
 		for _, token := range p.Issued() {
@@ -289,8 +289,8 @@ func TestStrictWrongClientSecretIsTheOperators(t *testing.T) {
 		Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: secret.New("wrong"), RedirectURL: callback,
 		Logger: slog.New(slog.NewTextHandler(written, nil)),
 	})
-	if err := c.Run(t.Context()); err != nil {
-		t.Fatalf("Run: %v", err)
+	if err := c.Discover(t.Context()); err != nil {
+		t.Fatalf("Discover: %v", err)
 	}
 	_, err := c.Refresh(t.Context(), secret.New(presented))
 	checkFailure(t, err, grant.OperatorFault, "invalid_client", written)

@@ -1,3 +1,3 @@
-// Package retry owns how long to wait before something is tried again. It is a
-// leaf: every room may import it, and it imports none.
+// Package retry owns what says that something may be tried again, and how long to
+// wait before it is. It is a leaf: every room may import it, and it imports none.
 package retry

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"galaxygate/internal/testdb"
 
 	"galaxygate/internal/pgtest"
+	"galaxygate/internal/retry"
 	"galaxygate/internal/store"
 	"galaxygate/internal/storetest"
 )
@@ -38,6 +40,7 @@ func TestReadOnlyDatabaseIsReadAndRefusesWritesUntilItIsWritable(t *testing.T) {
 				err := c.Do(t.Context())
 				if c.Writes {
 					storetest.Plain(t, c.Name, err)
+					later(t, c.Name, err)
 				} else if err != nil {
 					t.Errorf("%s: %v", c.Name, err)
 				}
@@ -77,6 +80,7 @@ func TestStoreOutlivesADatabaseThatGoesAway(t *testing.T) {
 	for _, c := range calls {
 		err := c.Do(t.Context())
 		storetest.Plain(t, c.Name, err)
+		later(t, c.Name, err)
 		if err != nil && strings.Contains(err.Error(), "alice") {
 			t.Errorf("%s: error quotes a value: %v", c.Name, err)
 		}
@@ -92,6 +96,14 @@ func TestStoreOutlivesADatabaseThatGoesAway(t *testing.T) {
 	}
 	await(t, wake, "a change on another replica")
 	succeedAll(t, calls)
+}
+
+// later wants the error to say that the same may be asked again.
+func later(t *testing.T, call string, err error) {
+	t.Helper()
+	if !errors.Is(err, retry.ErrLater) {
+		t.Errorf("%s: got %v, want retry.ErrLater", call, err)
+	}
 }
 
 // succeedAll makes the calls, in their order.

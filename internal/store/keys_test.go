@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
 	"galaxygate/internal/store"
+	"galaxygate/internal/testdb"
 	"galaxygate/internal/vault"
 )
 
@@ -289,14 +291,7 @@ func TestAValueReplacedSinceItWasReadIsNotTouched(t *testing.T) {
 		}
 		result <- done
 	}()
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
-	for waiting := 0; waiting == 0; <-poll.C {
-		const blocked = `SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
-		if err := beside.QueryRowContext(t.Context(), blocked).Scan(&waiting); err != nil {
-			t.Fatal(err)
-		}
-	}
+	awaitBlocked(t, url)
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
@@ -305,6 +300,111 @@ func TestAValueReplacedSinceItWasReadIsNotTouched(t *testing.T) {
 	}
 	if g, err := db.Grant(t.Context(), g.UserID); err != nil || g.Access.Reveal() != "newer" {
 		t.Errorf("the newer value was overwritten: %v", err)
+	}
+}
+
+// TestValuesAreSealedAnewAroundWhoeverHoldsTheirRows locks a row, and the others
+// once Reseal waits for it.
+func TestValuesAreSealedAnewAroundWhoeverHoldsTheirRows(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t, migrate)
+	first, _, promoted := keysets(t)
+	v := first.Vault()
+	db := open(t, url, v)
+	revocations(t, url, v, "", "c", "b", "a")
+	tx := lockRow(t, url, "a") // the last of its batch to be replaced, where all are at once
+	v.Replace(promoted)
+	result := make(chan error, 1)
+	go func() {
+		done, err := db.Reseal(t.Context(), promoted, quiet)
+		if want := (store.Resealed{Values: 3}); err == nil && done != want {
+			t.Errorf("got %+v, want %+v", done, want)
+		}
+		result <- err
+	}()
+	awaitBlocked(t, url)
+	if _, err := tx.ExecContext(t.Context(), `SELECT id FROM revocations FOR UPDATE`); err != nil {
+		t.Errorf("the other rows: %v", err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Errorf("commit: %v", err)
+	}
+	if err := <-result; err != nil {
+		t.Errorf("Reseal: %v", err)
+	}
+}
+
+// TestSignInsLockRevocationsInOrder wants a sign-in that waits for the first of
+// them to hold none of the others.
+func TestSignInsLockRevocationsInOrder(t *testing.T) {
+	t.Parallel()
+	url := pgtest.URL(t, migrate)
+	v := testdb.NewVault(t)
+	db := open(t, url, v)
+	alice, err := db.SignIn(t.Context(), newSignIn("alice"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	revocations(t, url, v, alice.UserID, "c", "b", "a")
+	tx := lockRow(t, url, "a")
+	result := make(chan error, 1)
+	go func() {
+		_, err := db.SignIn(t.Context(), newSignIn("alice"), time.Now())
+		result <- err
+	}()
+	awaitBlocked(t, url)
+	if _, err := tx.ExecContext(t.Context(), `SELECT id FROM revocations ORDER BY id FOR UPDATE`); err != nil {
+		t.Errorf("the other rows: %v", err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Errorf("commit: %v", err)
+	}
+	if err := <-result; err != nil {
+		t.Errorf("SignIn: %v", err)
+	}
+}
+
+// revocations adds revocations of the user's with these IDs, one after the other.
+func revocations(t *testing.T, url string, v *vault.Vault, userID string, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		sealed, err := v.Seal(secret.New("token"), vault.Place{Table: "revocations", Row: id, Column: "sealed"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = raw(t, url).ExecContext(t.Context(), `
+INSERT INTO revocations (id, kind, user_id, grant_id, sealed, attempts, created_at, due_at)
+VALUES ($1, '', $2, '', $3, 0, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)`, id, userID, sealed)
+		if err != nil {
+			t.Fatalf("insert revocation: %v", err)
+		}
+	}
+}
+
+// lockRow locks the revocation in a transaction.
+func lockRow(t *testing.T, url, id string) *sql.Tx {
+	t.Helper()
+	tx, err := raw(t, url).BeginTx(t.Context(), nil)
+	if err == nil {
+		_, err = tx.ExecContext(t.Context(), `SELECT id FROM revocations WHERE id = $1 FOR UPDATE`, id)
+	}
+	if err != nil {
+		t.Fatalf("lock %s: %v", id, err)
+	}
+	return tx
+}
+
+// awaitBlocked waits until someone waits for a lock.
+func awaitBlocked(t *testing.T, url string) {
+	t.Helper()
+	beside := raw(t, url)
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for waiting := 0; waiting == 0; <-poll.C {
+		const blocked = `SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+		if err := beside.QueryRowContext(t.Context(), blocked).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -209,9 +209,10 @@ func (db *DB) changeRevocation(ctx context.Context, doing string, do func(tx *sq
 	return explain(ctx, doing, err)
 }
 
+// Whoever locks several rows and waits for each locks them in the order of id.
 const userRevocationsSQL = `
 SELECT id, kind, user_id, grant_id, sealed, attempts, created_at, {now} AS store_now
-  FROM revocations WHERE user_id = ? {for update}`
+  FROM revocations WHERE user_id = ? ORDER BY id {for update}`
 
 const deleteRevocationSQL = `
 DELETE FROM revocations WHERE id = ?`

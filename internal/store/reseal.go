@@ -102,26 +102,59 @@ const (
 	replaceSealedSQL = `
   WITH fresh (row_key, old, anew) AS (VALUES (CAST(? AS {key type}), CAST(? AS {bytes}), CAST(? AS {bytes}))`
 
-	replaceSealedRestSQL = `)
-UPDATE {table} SET {column} = fresh.anew FROM fresh
- WHERE {table}.{key} = fresh.row_key AND {table}.{column} = fresh.old`
+	replaceSealedRestSQL = `),
+       free AS (SELECT {key} AS row_key FROM {table} WHERE {key} IN (SELECT row_key FROM fresh) {for update skip locked})
+UPDATE {table} SET {column} = fresh.anew FROM fresh, free
+ WHERE {table}.{key} = fresh.row_key AND {table}.{key} = free.row_key AND {table}.{column} = fresh.old
+RETURNING {table}.{key}`
+
+	replaceOneSQL = `
+UPDATE {table} SET {column} = ? WHERE {key} = ? AND {column} = ?`
 )
 
 // replaceSealed replaces the values that are still the same, and returns how many
-// were.
+// were. Those whose rows others have locked come last, one at a time: it waits
+// only while it holds no lock itself, and so nobody waits for it in a circle.
 func (db *DB) replaceSealed(ctx context.Context, c sealedColumn, values []sealedValue) (int, error) {
 	if len(values) == 0 {
 		return 0, nil
 	}
+	replaced, err := db.replaceFree(ctx, c, values)
+	if err != nil {
+		return 0, err
+	}
+	n := len(replaced)
+	for _, value := range values {
+		if replaced[c.place(value.Key)] {
+			continue
+		}
+		err := db.transact(ctx, func(tx *sqlx.Tx) error {
+			one, err := db.exec(ctx, tx, c.statement(replaceOneSQL), value.anew, value.Key, value.Sealed)
+			n += int(one)
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// replaceFree replaces the values that are still the same and whose rows nobody
+// has locked, and returns where they are.
+func (db *DB) replaceFree(ctx context.Context, c sealedColumn, values []sealedValue) (map[vault.Place]bool, error) {
 	query := replaceSealedSQL + strings.Repeat(", (?, ?, ?)", len(values)-1) + replaceSealedRestSQL
 	args := make([]any, 0, 3*len(values))
 	for _, value := range values {
 		args = append(args, value.Key, value.Sealed, value.anew)
 	}
-	var n int64
-	err := db.transact(ctx, func(tx *sqlx.Tx) (err error) {
-		n, err = db.exec(ctx, tx, c.statement(query), args...)
-		return err
+	var keys []any
+	err := db.transact(ctx, func(tx *sqlx.Tx) error {
+		return db.list(ctx, tx, &keys, c.statement(query), args...)
 	})
-	return int(n), err
+	replaced := make(map[vault.Place]bool, len(keys))
+	for _, key := range keys {
+		replaced[c.place(key)] = true
+	}
+	return replaced, err
 }

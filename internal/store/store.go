@@ -15,6 +15,7 @@ import (
 	"galaxygate/internal/grant"
 	"galaxygate/internal/keyring"
 	"galaxygate/internal/login"
+	"galaxygate/internal/retry"
 	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
 	"galaxygate/internal/vault"
@@ -37,10 +38,10 @@ var (
 
 // DB is the database. It is safe for concurrent use.
 //
-// Its errors are those of the interfaces that it satisfies, else what went wrong: the context's
-// error where that has ended, else the driver's, without the values of any
-// statement. A database that is away or cannot be written gives such an error
-// and never says that something was not found or has changed.
+// Its errors are those of the interfaces that it satisfies, else what went wrong:
+// the context's error where that has ended, else the driver's, without the values
+// of any statement. That of a database that is away or cannot be written wraps
+// retry.ErrLater, and never says that something was not found or has changed.
 type DB struct {
 	read    *sqlx.DB
 	write   *sqlx.DB // the same pool on PostgreSQL
@@ -145,13 +146,16 @@ func (db *DB) transact(ctx context.Context, do func(tx *sqlx.Tx) error) error {
 }
 
 // explain says what was being done when err happened. Where the context has
-// ended the driver's words are about that, so its error is returned instead.
+// ended the driver's words are about that, so its error is returned instead; of a
+// database that is away they say so in its own way, and retry.ErrLater in ours.
 func explain(ctx context.Context, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
 	if ended := ctx.Err(); ended != nil {
 		err = ended
+	} else if away(err) {
+		err = fmt.Errorf("%w: %w", retry.ErrLater, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -65,6 +65,9 @@ func NewMetrics() *Metrics {
 	for _, outcome := range refreshOutcomes() {
 		m.refreshes.WithLabelValues(outcome) // shown as 0 before the first one
 	}
+	for _, reason := range append(reauthenticationReasons(), other) {
+		m.ended.WithLabelValues(reason)
+	}
 	return m
 }
 
@@ -109,18 +112,21 @@ func (m *Metrics) Reauthenticate(reason string) {
 // passport understands.
 func reauthenticationReasons() []string {
 	return []string{
-		"no_refresh_token", "refresh_interrupted", "consent_withdrawn", "userinfo_subject",
+		"no_refresh_token", "refresh_interrupted", "consent_withdrawn",
 		"invalid_grant", "unauthorized", "interaction_required", "login_required", "consent_required",
 		"bad_verification_code", "bad_refresh_token", "subject_mismatch",
 	}
 }
+
+// other is what a label takes for what is not known.
+const other = "other"
 
 // known returns the value if it is one of those that a label takes.
 func known(value string, values []string) string {
 	if slices.Contains(values, value) {
 		return value
 	}
-	return "other"
+	return other
 }
 
 // KeptAlive records how a refresh ended that nobody asked for: one of

@@ -144,6 +144,7 @@ func TestMetrics(t *testing.T) {
 		"galaxygate_lease_contended_total 1",
 		`galaxygate_reauthentications_total{reason="invalid_grant"} 1`,
 		`galaxygate_reauthentications_total{reason="other"} 1`,
+		`galaxygate_reauthentications_total{reason="subject_mismatch"} 0`,
 		`galaxygate_cache_lookups_total{cache="sessions",result="hit"} 1`,
 		`galaxygate_cache_lookups_total{cache="grants",result="miss"} 1`,
 		`galaxygate_kept_alive_total{outcome="kept"} 1`,
@@ -156,6 +157,9 @@ func TestMetrics(t *testing.T) {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("metrics lack %q", want)
 		}
+	}
+	if strings.Contains(w.Body.String(), `reason="userinfo_subject"`) {
+		t.Error("metrics have a reason that is none")
 	}
 	if counts != 1 || strings.Contains(w.Body.String(), "galaxygate_unknown{") {
 		t.Errorf("counted %d times for two requests", counts)
