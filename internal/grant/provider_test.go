@@ -77,7 +77,7 @@ func startProvider(t *testing.T) *provider {
 		Issuer: server.URL, ClientID: "client", ClientSecret: secret.New("client-secret"),
 		RedirectURL: "http://127.0.0.1/auth/callback",
 	})
-	if err := p.client.Run(t.Context()); err != nil {
+	if err := p.client.Discover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return p
