@@ -35,6 +35,10 @@ var (
 // Nothing is done any more with a grant that needs its user for that reason.
 const ReasonSubject = "subject_mismatch"
 
+// ReasonInterrupted is the reason of a Failure where nothing was presented, because
+// who had the lease before may have spent the refresh token.
+const ReasonInterrupted = "refresh_interrupted"
+
 // Status says whether a grant can still be used.
 type Status string
 
@@ -119,8 +123,8 @@ type Store interface {
 	Grant(ctx context.Context, userID string) (Grant, error)
 	// Erase deletes the user's grant, ends all of the user's sessions, and records
 	// it in the audit log. The consent becomes a pending revocation, which is the
-	// caller's to attempt, as if claimed for RevocationLease; where the grant has
-	// no tokens that can be read there is none, and its ID is empty. It returns
+	// caller's to attempt, as if claimed for RevocationLease; where the grant's
+	// tokens are damaged there is none, and its ID is empty. It returns
 	// that and the number of sessions ended; or ErrNotFound.
 	Erase(ctx context.Context, userID string) (PendingRevocation, int, error)
 	// Watch returns a channel that receives after every change of the grant
@@ -148,13 +152,18 @@ type Leases interface {
 	// rotation, writes the audit row, and returns the new grant. Where the user has
 	// consented anew meanwhile and the refresh token was kept, the newer access
 	// token and scopes stay. It returns ErrLost unless the stored grant is at
-	// g.Version and the lease owner's.
+	// g.Version and the lease owner's; or, for an owner whose lease ran out, at
+	// g.Version and g.AuthorizedAt and ReauthenticationRequired for
+	// ReasonInterrupted: who took over presented nothing, and the grant becomes
+	// active again.
 	Publish(ctx context.Context, g Grant, owner string, t Tokens, now time.Time) (Grant, error)
 	// Fail records a failed presentation by owner, ends the lease, clears the
 	// lapses, and writes the audit row. A failure of kind SignInAgain makes the grant
 	// ReauthenticationRequired with the failure's Reason; the others keep it
 	// active, not to be tried again for retryIn by the store's clock. It returns
-	// ErrLost unless the stored grant is at g.Version and the lease owner's.
+	// ErrLost unless the stored grant is at g.Version and the lease owner's. It
+	// also does where the user has consented anew since g.AuthorizedAt, of which f
+	// says nothing: then it ends the lease as Release does.
 	Fail(ctx context.Context, g Grant, owner string, f *Failure, retryIn time.Duration) error
 }
 

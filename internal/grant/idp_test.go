@@ -239,7 +239,7 @@ func (p *idp) Revoke(_ context.Context, access, refresh secret.Text) (bool, erro
 			continue
 		}
 		f.end("revoked")
-		if p.minted[current.Refresh.Reveal()].family == f {
+		if current.Status == grant.Active && p.minted[current.Refresh.Reveal()].family == f {
 			p.s.violated("the stored refresh token was revoked with %q", token.Reveal())
 		}
 	}

@@ -41,7 +41,7 @@ func TestWhatIsPresentedHasTimeOfItsOwn(t *testing.T) {
 	defer cancel()
 	store := &ledger{}
 	source := &Source{Leases: store, Refresher: slow{flight}, Now: time.Now, Logger: slog.New(slog.DiscardHandler)}
-	_, err := source.present(flight, Grant{ID: "grant", Refresh: secret.New("refresh")})
+	_, err := source.present(flight, Grant{ID: "grant", Refresh: secret.New("refresh")}, time.Now())
 	if err != nil || store.published.Refresh.Reveal() != "successor" {
 		t.Errorf("got %v, stored %q", err, store.published.Refresh.Reveal())
 	}
@@ -53,7 +53,7 @@ func TestReasonsToSignInAgainAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, reason := range []string{reasonNoRefreshToken, reasonInterrupted, ReasonSubject} {
+	for _, reason := range []string{reasonNoRefreshToken, ReasonInterrupted, ReasonSubject} {
 		if !strings.Contains(string(guide), "`"+reason+"`") {
 			t.Errorf("docs/clients.md does not say what %s means", reason)
 		}

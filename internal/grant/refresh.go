@@ -25,12 +25,8 @@ const (
 	maxRetryIn   = 5 * time.Minute
 )
 
-// Reasons for which a grant becomes ReauthenticationRequired beside the
-// provider's own.
-const (
-	reasonNoRefreshToken = "no_refresh_token"
-	reasonInterrupted    = "refresh_interrupted"
-)
+// reasonNoRefreshToken is why a grant without one needs its user.
+const reasonNoRefreshToken = "no_refresh_token"
 
 // refresh returns the user's grant once it is another edition than the stale
 // one and valid, by presenting the refresh token or by waiting for whoever does.
@@ -39,6 +35,7 @@ func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 	wake, stop := s.Store.Watch(stale.ID)
 	defer stop()
 	for {
+		read := s.Now()
 		g, err := s.Store.Grant(ctx, stale.UserID)
 		switch {
 		case err != nil:
@@ -59,7 +56,7 @@ func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 			}
 			continue
 		}
-		g, err = s.present(ctx, g)
+		g, err = s.present(ctx, g, read)
 		if errors.Is(err, ErrLost) {
 			s.observer().Contended()
 			continue // fenced off: someone else's newer state counts
@@ -68,15 +65,16 @@ func (s *Source) refresh(ctx context.Context, stale Grant) (Grant, error) {
 	}
 }
 
-// present spends the refresh token, once the intent to do so is on record.
-func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
+// present spends the refresh token of the grant, which was read then, once the
+// intent to do so is on record.
+func (s *Source) present(ctx context.Context, g Grant, read time.Time) (Grant, error) {
 	// However long the flight has waited: a token that is presented has a
 	// successor to store.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
 	defer cancel()
 	// Entered before the intent, which is refused once the user has signed out: a
 	// last session that ends meanwhile is ended only after the provider was asked.
-	_, leave := s.uses.enter(ctx, g.UserID, true)
+	using, leave := s.uses.enter(ctx, g.UserID, true)
 	defer leave()
 	start, owner := s.Now(), rand.Text()
 	failpoint.Hit(failpoint.BeforeIntent)
@@ -86,7 +84,14 @@ func (s *Source) present(ctx context.Context, g Grant) (Grant, error) {
 	failpoint.Hit(failpoint.IntentStored)
 	outcome := "fenced"
 	defer func() { s.observer().Refreshed(outcome, s.Now().Sub(start)) }()
-	tokens, err := s.exchange(ctx, g)
+	g.LapsedFor += elapsed(read, s.Now())
+	left := acquireLimit + presentLimit - elapsed(start, s.Now())
+	if using.Err() != nil || left <= 0 {
+		// Whoever ended a session waits no longer, or this process stood still for
+		// so long that the answer would not come within the lease.
+		return Grant{}, s.withdraw(ctx, g, owner)
+	}
+	tokens, err := s.exchange(ctx, g, min(left, presentLimit))
 	leave()
 	if err != nil {
 		f := AsFailure(err)
@@ -155,15 +160,34 @@ func (s *Source) release(ctx context.Context, g Grant, owner string) {
 	})
 }
 
-// exchange asks the provider, unless it must not be asked.
-func (s *Source) exchange(ctx context.Context, g Grant) (Tokens, error) {
+// withdraw gives back a lease under which nothing is presented, before the grant
+// is read again: by its own process, too, a lease that ran out would be taken for
+// a crash. It returns ErrLost, or why the lease is not given back yet.
+func (s *Source) withdraw(ctx context.Context, g Grant, owner string) error {
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), acquireLimit)
+	defer cancel()
+	if err := s.Leases.Release(limited, g, owner); err != nil && !errors.Is(err, ErrLost) {
+		s.release(ctx, g, owner)
+		return fmt.Errorf("release lease: %w", err)
+	}
+	return ErrLost
+}
+
+// elapsed is the time from then until now. Where the machine slept in between the
+// monotonic clock may not know, and where the wall clock was set that one does not.
+func elapsed(then, now time.Time) time.Duration {
+	return max(now.Sub(then), now.Round(0).Sub(then.Round(0)))
+}
+
+// exchange asks the provider, unless it must not be asked, for at most limit.
+func (s *Source) exchange(ctx context.Context, g Grant, limit time.Duration) (Tokens, error) {
 	if g.Refresh.IsZero() {
 		return Tokens{}, &Failure{Kind: SignInAgain, Reason: reasonNoRefreshToken}
 	}
 	if !s.presentable(g) {
-		return Tokens{}, &Failure{Kind: SignInAgain, Reason: reasonInterrupted}
+		return Tokens{}, &Failure{Kind: SignInAgain, Reason: ReasonInterrupted}
 	}
-	ctx, cancel := context.WithTimeout(ctx, presentLimit)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tokens, err := s.Refresher.Refresh(ctx, g.Refresh)
 	if err == nil && s.changedHands(g, tokens) {
@@ -199,7 +223,7 @@ func (s *Source) presentable(g Grant) bool {
 		return true
 	}
 	begun := leaseLife + g.LapsedFor // so long ago, at most
-	return g.Lapses == 1 && begun <= s.RotationGrace
+	return g.Lapses == 1 && begun < s.RotationGrace
 }
 
 // fail records the failure, and when to try again. One that did not reach the
@@ -243,8 +267,8 @@ func (s *Source) condemn(ctx context.Context, g Grant, f *Failure) {
 }
 
 // discard has tokens revoked that could not be stored because the user's grant
-// was erased or replaced while the provider was asked. Where another replica has
-// refreshed the same grant, or these tokens may be stored after all, revoking them
+// was erased, replaced or ended while the provider was asked. Where another replica
+// has refreshed the same grant, or these tokens may be stored after all, revoking them
 // could end it (RFC 7009, section 2.1).
 func (s *Source) discard(ctx context.Context, g Grant, t Tokens, unsure bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), presentLimit)
@@ -252,7 +276,8 @@ func (s *Source) discard(ctx context.Context, g Grant, t Tokens, unsure bool) {
 	current, err := s.Store.Grant(ctx, g.UserID)
 	// A new sign-in may have kept the refresh token that was presented.
 	kept := current.Refresh.Equal(g.Refresh) || !t.Refresh.IsZero() && current.Refresh.Equal(t.Refresh)
-	replaced := err == nil && !kept && (current.ID != g.ID || !unsure && !current.AuthorizedAt.Equal(g.AuthorizedAt))
+	replaced := !kept && (current.ID != g.ID || !unsure && !current.AuthorizedAt.Equal(g.AuthorizedAt))
+	replaced = err == nil && (replaced || current.Status != Active)
 	if !replaced && !errors.Is(err, ErrNotFound) {
 		return
 	}

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,13 +48,15 @@ type grantRow struct {
 	StoreNow         instant        `db:"store_now"`
 }
 
-// grant returns the row with its tokens opened. Where they do not open, the error
-// is vault.ErrSealed and the grant is there without them.
+// grant returns the row with its tokens opened. Where one does not open, the error
+// is vault.ErrSealed and the grant is there without it.
 func (db *DB) grant(r grantRow) (grant.Grant, error) {
-	access, err := db.vault.Open(r.AccessToken, grantPlace(r.ID, "access_token"))
+	access, err := db.unseal(r.AccessToken, grantPlace(r.ID, "access_token"))
 	var refresh secret.Text
-	if r.RefreshToken != nil && err == nil {
-		refresh, err = db.vault.Open(r.RefreshToken, grantPlace(r.ID, "refresh_token"))
+	if r.RefreshToken != nil {
+		var refreshErr error
+		refresh, refreshErr = db.unseal(r.RefreshToken, grantPlace(r.ID, "refresh_token"))
+		err = errors.Join(err, refreshErr)
 	}
 	g := grant.Grant{
 		ID:              r.ID,
@@ -115,6 +119,26 @@ func (r grantRow) lapsed() (lapses int, since time.Duration) {
 		return lapses, 0
 	}
 	return lapses, r.StoreNow.Sub(first.Time)
+}
+
+// errKeyAbsent is beside vault.ErrSealed where the keyset lacks the key of a value:
+// it may lag behind another replica's, and the value opens once it does not.
+var errKeyAbsent = errors.New("the key is not in this keyset")
+
+// unseal is the vault's Open, and says so where it is the key that is missing.
+func (db *DB) unseal(sealed []byte, p vault.Place) (secret.Text, error) {
+	keys := db.vault.KeyIDs() // before opening: the keyset may be replaced meanwhile
+	plain, err := db.vault.Open(sealed, p)
+	if id, ok := vault.SealedUnder(sealed); err != nil && ok && !slices.Contains(keys, id) {
+		err = fmt.Errorf("%w: %w", err, errKeyAbsent)
+	}
+	return plain, err
+}
+
+// damaged reports whether err says of a value that it will never open again. Such
+// a value is as good as gone: its user must be able to leave, or to sign in anew.
+func damaged(err error) bool {
+	return errors.Is(err, vault.ErrSealed) && !errors.Is(err, errKeyAbsent)
 }
 
 func grantPlace(id, column string) vault.Place {
@@ -184,7 +208,7 @@ func (db *DB) Erase(ctx context.Context, userID string) (grant.PendingRevocation
 	var ended int
 	err := db.change(ctx, func(tx *change) error {
 		erased, err := db.selectGrant(ctx, tx, lockGrantSQL, userID)
-		if err != nil && !errors.Is(err, vault.ErrSealed) {
+		if err != nil && !damaged(err) {
 			return err
 		}
 		if pending, err = db.giveBack(ctx, tx, erased); err != nil {
@@ -210,7 +234,7 @@ func (db *DB) Erase(ctx context.Context, userID string) (grant.PendingRevocation
 }
 
 // giveBack makes a claimed revocation of the grant's consent, or none where its
-// tokens do not open.
+// tokens are damaged.
 func (db *DB) giveBack(ctx context.Context, tx sqlx.ExecerContext, g grant.Grant) (grant.PendingRevocation, error) {
 	if g.Access.IsZero() && g.Refresh.IsZero() {
 		return grant.PendingRevocation{}, nil

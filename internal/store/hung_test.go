@@ -115,27 +115,66 @@ func TestADatabaseThatHangsFreesItsCallers(t *testing.T) {
 	}
 }
 
-func TestAUserWhoseTokensDoNotOpenCanSignInAgain(t *testing.T) {
+func TestAUserWhoseTokensAreDamagedCanSignInAgain(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t, testdb.Migrate)
-	before, after := open(t, url, testdb.NewVault(t)), open(t, url, testdb.NewVault(t)) // another keyset
-	if _, err := before.SignIn(t.Context(), newSignIn("alice"), time.Now()); err != nil {
+	db := open(t, url, testdb.NewVault(t))
+	damage := func() {
+		t.Helper()
+		_, err := raw(t, url).ExecContext(t.Context(), `UPDATE grants SET access_token = refresh_token, refresh_token = access_token`)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.SignIn(t.Context(), newSignIn("alice"), time.Now()); err != nil {
 		t.Fatal(err)
 	}
+	damage()
 	again := newSignIn("alice")
-	s, err := after.SignIn(t.Context(), again, time.Now())
+	s, err := db.SignIn(t.Context(), again, time.Now())
 	if err != nil {
 		t.Fatalf("sign in again: %v", err)
 	}
-	if g, err := after.Grant(t.Context(), s.UserID); err != nil || !g.Access.Equal(again.Tokens.Access) {
+	if g, err := db.Grant(t.Context(), s.UserID); err != nil || !g.Access.Equal(again.Tokens.Access) {
 		t.Errorf("got %v, %v", g.Access, err)
 	}
-	if p, _, err := before.Erase(t.Context(), s.UserID); err != nil || p.ID != "" {
-		t.Errorf("Erase of what does not open: got revocation %q, %v", p.ID, err)
+	damage()
+	if p, _, err := db.Erase(t.Context(), s.UserID); err != nil || p.ID != "" {
+		t.Errorf("Erase of what is damaged: got revocation %q, %v", p.ID, err)
 	}
-	if n, err := after.PendingRevocations(t.Context()); err != nil || len(n) != 0 {
-		t.Errorf("%v revocations of tokens that do not open: %v", n, err)
+	if n, err := db.PendingRevocations(t.Context()); err != nil || len(n) != 0 {
+		t.Errorf("%v revocations of tokens that are damaged: %v", n, err)
 	}
+}
+
+// A replica whose keyset lags behind cannot open what others have sealed, yet.
+func TestTokensUnderAKeyThatIsNotHereYetAreKept(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		first, _, promoted := keysets(t)
+		ahead, behind := open(t, url, promoted.Vault()), open(t, url, first.Vault())
+		alice, err := ahead.SignIn(t.Context(), newSignIn("alice"), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, err := ahead.Grant(t.Context(), alice.UserID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := behind.Erase(t.Context(), alice.UserID); !errors.Is(err, vault.ErrSealed) {
+			t.Errorf("Erase: got %v", err)
+		}
+		if _, err := behind.SignIn(t.Context(), newSignIn("alice"), time.Now()); !errors.Is(err, vault.ErrSealed) {
+			t.Errorf("SignIn: got %v", err)
+		}
+		after, err := ahead.Grant(t.Context(), alice.UserID)
+		if err != nil || !after.Refresh.Equal(before.Refresh) || after.Version != before.Version {
+			t.Errorf("stored version %d, %v", after.Version, err)
+		}
+		if p, _, err := ahead.Erase(t.Context(), alice.UserID); err != nil || !p.Tokens.Refresh.Equal(before.Refresh) {
+			t.Errorf("Erase with the key: %v", err)
+		}
+	})
 }
 
 func TestARevocationWhoseTokensDoNotOpenIsNotForgotten(t *testing.T) {

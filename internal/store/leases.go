@@ -76,15 +76,19 @@ func refreshEnd(g grant.Grant, t grant.Tokens, now time.Time) []any {
 }
 
 // A user who has consented anew meanwhile keeps what that brought: such a row
-// takes the refresh token alone.
+// takes the refresh token alone. A row whose lease was taken over by one who
+// presented nothing takes all, because the version and the consent say that
+// nothing else has come since.
 const publishSQL = `
 UPDATE grants
-   SET access_token = ?, refresh_token = COALESCE(?, refresh_token), scopes = COALESCE(?, scopes), rotation = ?,
+   SET status = ?, status_reason = '',
+       access_token = ?, refresh_token = COALESCE(?, refresh_token), scopes = COALESCE(?, scopes), rotation = ?,
        obtained_at = ?, access_expires_at = ?, last_refreshed_at = ?, version = version + 1,
        lease_owner = NULL, lease_expires_at = NULL, lapses = 0, lapsed_at = NULL,` + setRefreshEndSQL + `,
        failures = 0, failure_kind = '', failure_reason = '', failure_message = '', failure_status = 0,
        retry_at = NULL
- WHERE id = ? AND version = ? AND lease_owner = ? AND authorized_at = ?`
+ WHERE id = ? AND version = ? AND authorized_at = ?
+   AND (lease_owner = ? OR lease_owner IS NULL AND status = ? AND status_reason = ?)`
 
 const publishRefreshSQL = `
 UPDATE grants
@@ -103,8 +107,10 @@ func (db *DB) Publish(ctx context.Context, g grant.Grant, owner string, t grant.
 	var published grant.Grant
 	err = db.compareAndSet(ctx, "publish tokens", g, func(tx *sqlx.Tx) (int64, error) {
 		args := slices.Concat([]any{
-			access, refresh, joinScopes(t.Scopes), learn(g, t), now, stamp(t.AccessExpiresAt), now,
-		}, end, []any{g.ID, g.Version, owner, stamp(g.AuthorizedAt)})
+			grant.Active, access, refresh, joinScopes(t.Scopes), learn(g, t), now, stamp(t.AccessExpiresAt), now,
+		}, end, []any{
+			g.ID, g.Version, stamp(g.AuthorizedAt), owner, grant.ReauthenticationRequired, grant.ReasonInterrupted,
+		})
 		n, err := db.exec(ctx, tx, publishSQL, args...)
 		if n == 0 && err == nil {
 			args = slices.Concat([]any{refresh, learn(g, t)}, end, []any{g.ID, g.Version, owner})
@@ -131,7 +137,7 @@ UPDATE grants
    SET status = ?, status_reason = ?, failures = failures + 1, failure_kind = ?, failure_reason = ?,
        failure_message = ?, failure_status = ?, retry_at = {later},
        lease_owner = NULL, lease_expires_at = NULL, lapses = 0, lapsed_at = NULL
- WHERE id = ? AND version = ? AND lease_owner = ?`
+ WHERE id = ? AND version = ? AND lease_owner = ? AND authorized_at = ?`
 
 // Fail implements grant.Leases.
 func (db *DB) Fail(ctx context.Context, g grant.Grant, owner string, f *grant.Failure, retryIn time.Duration) error {
@@ -141,16 +147,26 @@ func (db *DB) Fail(ctx context.Context, g grant.Grant, owner string, f *grant.Fa
 	if f.Kind == grant.SignInAgain {
 		status, statusReason, retry = grant.ReauthenticationRequired, reason, sql.NullInt64{}
 	}
-	return db.compareAndSet(ctx, "record failed refresh", g, func(tx *sqlx.Tx) (int64, error) {
+	anew := false // the user has consented again, of which the answer says nothing
+	err := db.compareAndSet(ctx, "record failed refresh", g, func(tx *sqlx.Tx) (int64, error) {
 		n, err := db.exec(ctx, tx, failSQL, status, statusReason, f.Kind, reason,
-			clip(f.Message, maxMessage), f.Status, retry, g.ID, g.Version, owner)
-		if n == 0 || err != nil {
+			clip(f.Message, maxMessage), f.Status, retry, g.ID, g.Version, owner, stamp(g.AuthorizedAt))
+		if n == 0 && err == nil {
+			n, err = db.exec(ctx, tx, releaseSQL, g.ID, g.Version, owner)
+			anew = n > 0
+			return n, err
+		}
+		if err != nil {
 			return 0, err
 		}
 		err = db.record(ctx, tx, audit.Event{Kind: audit.RefreshFailed, UserID: g.UserID, GrantID: g.ID, Reason: reason})
 		failpoint.Hit(failpoint.FailureUncommitted)
 		return n, err
 	})
+	if err == nil && anew {
+		return grant.ErrLost
+	}
+	return err
 }
 
 // compareAndSet runs do, which changes the grant unless someone else has, in a

@@ -12,7 +12,6 @@ import (
 	"galaxygate/internal/grant"
 	"galaxygate/internal/login"
 	"galaxygate/internal/session"
-	"galaxygate/internal/vault"
 )
 
 // The update locks the user until the transaction ends: sign-ins of one user
@@ -96,9 +95,7 @@ func (db *DB) replaceGrant(ctx context.Context, tx *sqlx.Tx, userID string, t gr
 	if errors.Is(err, grant.ErrNotFound) {
 		return db.insertGrant(ctx, tx, userID, t, now)
 	}
-	// Tokens that do not open any more are as good as gone: their user must be
-	// able to sign in again.
-	if err != nil && !errors.Is(err, vault.ErrSealed) {
+	if err != nil && !damaged(err) {
 		return "", err
 	}
 	access, refresh, err := db.sealTokens(old.ID, t)

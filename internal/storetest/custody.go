@@ -44,6 +44,9 @@ type custody struct {
 	leases []*lease    // all that were given
 	newest secret.Text // the refresh token that was stored last
 	stored grant.Grant // as it was after the last step; zero: erased
+
+	consented   time.Time // when the user last signed in
+	interrupted bool      // the grant was ended so, and takes a late answer
 }
 
 // replica is what one process knows.
@@ -185,6 +188,13 @@ func (c *custody) heard(t *rapid.T, owner string) {
 		}
 	}
 	t.Fatalf("%q was heard without a lease of its own", owner)
+}
+
+// outdated ends the lease of a replica that spoke about the consent before.
+func (c *custody) outdated(seen grant.Grant, owner string) {
+	for _, l := range c.leases {
+		l.over = l.over || l.owner == owner && l.grantID == seen.ID && l.version == seen.Version
+	}
 }
 
 // sameEvents compares the audit logs. Their order is by different clocks.
@@ -401,7 +411,10 @@ func (c *custody) publish(t *rapid.T) deed {
 	return c.leaseDeed("publish", r, r.seen, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
 		return answerOf(s.Publish(ctx, g, owner, tokens, now))
 	}, func() {
-		c.heard(t, owner)
+		if !c.interrupted {
+			c.heard(t, owner)
+		}
+		c.interrupted = false
 		c.keep(tokens)
 	})
 }
@@ -411,11 +424,23 @@ func (c *custody) fail(t *rapid.T) deed {
 	owner, retryIn := r.owner, c.duration(t, "retry")
 	f := &grant.Failure{
 		Kind:   rapid.SampledFrom([]grant.Kind{grant.Later, grant.OperatorFault, grant.SignInAgain}).Draw(t, "kind"),
-		Reason: rapid.SampledFrom([]string{c.name("reason"), grant.ReasonSubject}).Draw(t, "reason"), Message: "its words", Status: 400,
+		Reason: rapid.SampledFrom([]string{c.name("reason"), grant.ReasonSubject, grant.ReasonInterrupted}).Draw(t, "reason"), Message: "its words", Status: 400,
 	}
-	return c.leaseDeed("fail "+string(f.Kind), r, r.seen, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
+	seen := r.seen
+	d := c.leaseDeed("fail "+string(f.Kind), r, seen, owner, func(ctx context.Context, s grant.Leases, g grant.Grant) answer {
 		return answer{err: s.Fail(ctx, g, owner, f, retryIn)}
-	}, func() { c.heard(t, owner) })
+	}, func() {
+		c.heard(t, owner)
+		c.interrupted = f.Kind == grant.SignInAgain && f.Reason == grant.ReasonInterrupted
+	})
+	heard := d.then
+	d.then = func(a answer) {
+		heard(a)
+		if errors.Is(a.err, grant.ErrLost) && !seen.AuthorizedAt.Equal(c.consented) {
+			c.outdated(seen, owner)
+		}
+	}
+	return d
 }
 
 func (c *custody) signIn(t *rapid.T) deed {
@@ -440,6 +465,7 @@ func (c *custody) signIn(t *rapid.T) deed {
 			return answer{}
 		},
 		then: func(answer) {
+			c.consented, c.interrupted = now, false
 			c.keep(s.Tokens)
 			c.sessions = append(c.sessions, s.Session.ID)
 		},
@@ -492,7 +518,7 @@ func (c *custody) erase() deed {
 		model: func(m *Model) answer { return erase(m) },
 		then: func(a answer) {
 			if a.err == nil {
-				c.newest = secret.Text{}
+				c.newest, c.interrupted = secret.Text{}, false
 			}
 		},
 	}

@@ -19,6 +19,20 @@ func (f *fixture) lost(err error) {
 	}
 }
 
+// ended leases Alice's grant to owner, whose lease runs out and is taken over by
+// one who ends the grant for that reason.
+func (f *fixture) ended(reason string) grant.Grant {
+	f.t.Helper()
+	g := f.lapsed("owner")
+	f.must(f.Acquire(f.t.Context(), g, "next", time.Minute))
+	f.must(f.Fail(f.t.Context(), g, "next", signInAgain(reason), 0))
+	return g
+}
+
+func signInAgain(reason string) *grant.Failure {
+	return &grant.Failure{Kind: grant.SignInAgain, Reason: reason}
+}
+
 func leaseTests() map[string]func(*fixture) {
 	tests := map[string]func(*fixture){
 		"a lease is read back with its owner and what is left of it": func(f *fixture) {
@@ -151,6 +165,21 @@ func publishTests() map[string]func(*fixture) {
 			_, err := f.Publish(f.t.Context(), g, "owner", f.tokens(), f.now)
 			f.must(err)
 		},
+		"who is late publishes where the one who took over presented nothing": func(f *fixture) {
+			g := f.ended(grant.ReasonInterrupted)
+			tokens := f.tokens()
+			published, err := f.Publish(f.t.Context(), g, "owner", tokens, f.now)
+			f.must(err)
+			f.same("stored grant", f.grantOf(g.UserID), published)
+			f.same("status", published.Status, grant.Active)
+			f.same("status reason", published.StatusReason, "")
+			f.same("refresh token", published.Refresh, tokens.Refresh)
+			f.same("version", published.Version, g.Version+1)
+			f.same("failures", published.Failures, 0)
+			_, err = f.Publish(f.t.Context(), g, "owner", f.tokens(), f.now)
+			f.lost(err)
+			f.must(f.Acquire(f.t.Context(), published, "next", time.Minute))
+		},
 	}
 }
 
@@ -196,6 +225,17 @@ func failTests() map[string]func(*fixture) {
 				g = f.grantOf(g.UserID)
 				f.same("failures", g.Failures, i+1)
 			}
+		},
+		"an answer about the consent before ends the lease, and nothing else": func(f *fixture) {
+			g := f.leased("owner")
+			f.now = f.now.Add(time.Minute)
+			_, anew := f.signIn(func(s *login.SignIn) { s.Tokens.Refresh = secret.Text{} })
+			f.same("lease owner", anew.LeaseOwner, "owner")
+			logged := f.kinds()
+			f.lost(f.Fail(f.t.Context(), g, "owner", &grant.Failure{Kind: grant.SignInAgain, Reason: "invalid_grant"}, 0))
+			anew.LeaseOwner, anew.LeaseLeft = "", 0
+			f.same("grant", f.grantOf(g.UserID), anew)
+			f.same("audit log", f.kinds(), logged)
 		},
 	}
 	for _, tt := range []struct {
@@ -256,6 +296,23 @@ func fencedTests() map[string]func(*fixture) {
 		{"whose version is not the stored one", func(f *fixture) grant.Grant {
 			g := f.leased("owner")
 			g.Version++
+			return g
+		}},
+		{"whose lease was taken over to end the grant", func(f *fixture) grant.Grant {
+			return f.ended("invalid_grant")
+		}},
+		{"whose grant was interrupted, and consented to since", func(f *fixture) grant.Grant {
+			g := f.ended(grant.ReasonInterrupted)
+			f.now = f.now.Add(time.Minute)
+			f.signIn(func(s *login.SignIn) { s.Tokens.Refresh = secret.Text{} })
+			return g
+		}},
+		{"whose grant was consented to, and interrupted since", func(f *fixture) grant.Grant {
+			g := f.ended(grant.ReasonInterrupted)
+			f.now = f.now.Add(time.Minute)
+			_, anew := f.signIn(func(s *login.SignIn) { s.Tokens.Refresh = secret.Text{} })
+			f.must(f.Acquire(f.t.Context(), anew, "third", time.Minute))
+			f.must(f.Fail(f.t.Context(), anew, "third", signInAgain(grant.ReasonInterrupted), 0))
 			return g
 		}},
 		{"whose grant was erased", func(f *fixture) grant.Grant {

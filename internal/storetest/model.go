@@ -225,8 +225,12 @@ func (m *Model) Publish(_ context.Context, g grant.Grant, owner string, t grant.
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	row, err := m.endLease(g, owner)
-	if err != nil {
+	if err != nil && !m.interrupted(g) {
 		return grant.Grant{}, err
+	}
+	if err != nil {
+		row = m.grants[g.UserID]
+		row.Status, row.StatusReason = grant.Active, ""
 	}
 	row.Version++
 	row.clearLapses()
@@ -254,6 +258,10 @@ func (m *Model) Fail(_ context.Context, g grant.Grant, owner string, f *grant.Fa
 	if err != nil {
 		return err
 	}
+	if !row.AuthorizedAt.Equal(g.AuthorizedAt) {
+		m.set(row)
+		return grant.ErrLost
+	}
 	row.clearLapses()
 	row.Failures++
 	row.LastFailure = &grant.Failure{Kind: f.Kind, Reason: f.Reason, Message: f.Message, Status: f.Status}
@@ -274,6 +282,14 @@ func (m *Model) endLease(g grant.Grant, owner string) (modelled, error) {
 	}
 	row.LeaseOwner, row.leaseEnds = "", time.Time{}
 	return row, nil
+}
+
+// interrupted reports whether nothing has come since g but word of an interrupted
+// refresh.
+func (m *Model) interrupted(g grant.Grant) bool {
+	row, found := m.grants[g.UserID]
+	return found && row.ID == g.ID && row.Version == g.Version && row.AuthorizedAt.Equal(g.AuthorizedAt) &&
+		row.Status == grant.ReauthenticationRequired && row.StatusReason == grant.ReasonInterrupted
 }
 
 // lapse counts the lease of a row that has run out.
