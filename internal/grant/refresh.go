@@ -238,15 +238,15 @@ func (s *Source) fail(ctx context.Context, g Grant, owner string, f *Failure) er
 	if err != nil {
 		return fmt.Errorf("record failed refresh: %w", err)
 	}
-	if f.Kind == SignInAgain {
+	logger := s.Logger.With("grant_id", g.ID, "kind", f.Kind, "reason", f.Reason, "status", f.Status, "message", f.Message)
+	switch f.Kind {
+	case SignInAgain:
 		s.observer().Reauthenticate(f.Reason)
-	}
-	logger := s.Logger.With("grant_id", g.ID, "kind", f.Kind, "reason", f.Reason,
-		"status", f.Status, "message", f.Message, "retry_in", wait)
-	if f.Kind == OperatorFault {
-		logger.ErrorContext(ctx, "provider refuses the gateway: check ROLLUP_CLIENT_ID and ROLLUP_CLIENT_SECRET", "alarm", true)
-	} else {
-		logger.WarnContext(ctx, "refresh failed")
+		logger.WarnContext(ctx, "grant cannot be refreshed any more")
+	case OperatorFault:
+		logger.ErrorContext(ctx, "provider refuses the gateway: check ROLLUP_CLIENT_ID and ROLLUP_CLIENT_SECRET", "alarm", true, "retry_in", wait)
+	default:
+		logger.WarnContext(ctx, "refresh failed", "retry_in", wait)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (u *uses) drain(ctx context.Context, userID string, spared func(request con
 	}
 	u.mu.Unlock()
 	for _, one := range now {
-		if !one.refresh && spared(one.ctx) {
+		if !one.refresh && spared(one.ctx) { //nolint:contextcheck // it is asked about that request
 			continue
 		}
 		select {

@@ -175,7 +175,7 @@ func TestAReplicaThatDoesNotHearIsNotWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	const deaf = `INSERT INTO replicas (id, key_ids, expires_at) VALUES ('deaf', '', clock_timestamp() + INTERVAL '1 hour')`
 	if _, err := raw(t, url).ExecContext(t.Context(), deaf); err != nil {
 		t.Fatal(err)
@@ -199,7 +199,7 @@ func TestAReplicaAnnouncesItselfAndItsKeys(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer db.Close()
+			defer func() { _ = db.Close() }()
 			if err := db.Announce(t.Context()); err != nil {
 				t.Fatal(err)
 			}
