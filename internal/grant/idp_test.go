@@ -1,3 +1,5 @@
+//go:build !race
+
 package grant_test
 
 import (
