@@ -66,7 +66,7 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, load func(context.Context)
 	if c == nil {
 		return load(ctx)
 	}
-	asked := c.options.Now()
+	asked, hearing := c.options.Now(), c.options.Hearing()
 	r, hit := c.values.GetIfPresent(key)
 	hit = hit && !c.ChangedSince(c.options.Subject(r.value), r.asked)
 	if c.options.Observe != nil {
@@ -76,7 +76,7 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, load func(context.Context)
 		return r.value, nil
 	}
 	value, err := load(ctx)
-	if err == nil {
+	if err == nil && hearing { // else it may change unheard before hearing begins
 		c.values.Set(key, remembered[V]{value, asked})
 	}
 	return value, err

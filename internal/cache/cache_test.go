@@ -103,6 +103,19 @@ func TestAValueReadBeforeItsSubjectChangedIsNotKept(t *testing.T) {
 	}
 }
 
+func TestWhatWasReadWhileNothingWasHeardIsNotKept(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.deaf = true
+	f.read(t, "key")
+	f.deaf = false
+	f.read(t, "key")
+	f.read(t, "key")
+	if f.loads != 2 || f.hits != 1 {
+		t.Errorf("got %d loads and %d hits, want 2 and 1", f.loads, f.hits)
+	}
+}
+
 func TestAnErrorIsNotKept(t *testing.T) {
 	t.Parallel()
 	f, away := open(t), errors.New("away")

@@ -8,9 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -485,31 +483,25 @@ func TestOnlyLiveReplicasHoldKeys(t *testing.T) {
 	})
 }
 
-// TestResealAtScale seals as many grants anew as RESEAL_GRANTS says, and reports
-// how long it takes.
-func TestResealAtScale(t *testing.T) {
-	t.Parallel()
-	n, err := strconv.Atoi(os.Getenv("RESEAL_GRANTS"))
-	if err != nil {
-		t.Skip("RESEAL_GRANTS is not a number of grants, e.g. 100000")
-	}
-	url := pgtest.URL(t, migrate)
-	first, _, promoted := keysets(t)
+// BenchmarkReseal is what it takes to seal grants anew, each with two values:
+// -benchtime 100000x seals so many.
+func BenchmarkReseal(b *testing.B) {
+	url := pgtest.URL(b, migrate)
+	first, _, promoted := keysets(b)
 	v := first.Vault()
-	db := open(t, url, v)
-	seed(t, url, v, n)
+	db := open(b, url, v)
+	seed(b, url, v, b.N)
 	v.Replace(promoted)
-	began := time.Now()
-	done, err := db.Reseal(t.Context(), promoted, quiet)
-	if err != nil || done != (store.Resealed{Values: 2 * n}) {
-		t.Fatalf("got %+v, %v", done, err)
+	b.ResetTimer()
+	done, err := db.Reseal(b.Context(), promoted, quiet)
+	if err != nil || done != (store.Resealed{Values: 2 * b.N}) {
+		b.Fatalf("got %+v, %v", done, err)
 	}
-	t.Logf("%d grants, %d values: %v", n, done.Values, time.Since(began).Round(time.Millisecond))
 }
 
 // seed writes n grants with tokens of a usual length, past the store, which would
 // take its time.
-func seed(t *testing.T, url string, v *vault.Vault, n int) {
+func seed(t testing.TB, url string, v *vault.Vault, n int) {
 	t.Helper()
 	beside := raw(t, url)
 	text := secret.New(strings.Repeat("alice's token ", 60))
