@@ -68,6 +68,7 @@ type Grant struct {
 	Status       Status
 	StatusReason string // why the user must sign in again, in a word; else empty
 	Version      int64  // grows by one with every change of the refresh token
+	Writes       int64  // how many changes the user has made at Galaxy through the gateway
 	Scopes       []string
 	Access       secret.Text
 	Refresh      secret.Text // zero where the provider gave none, and in what Source.Grant returns

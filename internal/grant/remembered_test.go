@@ -130,6 +130,28 @@ func TestAWarmRequestAsksTheDatabaseNothing(t *testing.T) {
 	}
 }
 
+func TestAWriteIsSeenOnEveryReplicaWhenItReturns(t *testing.T) {
+	t.Parallel()
+	for kind, create := range testdb.Kinds() {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			open := create(t)
+			w, elsewhere := newWarm(t, open(), true), open()
+			for want := range int64(50) {
+				for range 2 { // once read, and once from memory
+					g, err := w.source.Grant(t.Context(), w.user)
+					if err != nil || g.Writes != want {
+						t.Fatalf("got %d, %v, want %d", g.Writes, err, want)
+					}
+				}
+				if err := elsewhere.Wrote(t.Context(), w.user); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func TestNoCallIsMadeForASessionThatHasEnded(t *testing.T) {
 	t.Parallel()
 	for kind, create := range testdb.Kinds() {

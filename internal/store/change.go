@@ -23,6 +23,9 @@ type change struct {
 	// signedIn is who has signed in: for one of the user's sessions that ended,
 	// another has begun, and nobody needs to wait for what is done for the user.
 	signedIn string
+	// awaited says that every replica is to have forgotten the changed grants
+	// before the change returns.
+	awaited bool
 }
 
 func (c *change) grantChanged(id, userID string) { c.grants[id] = userID }
@@ -33,7 +36,7 @@ func (c *change) sessionEnded(userID, id string) { c.ended[userID] = append(c.en
 // and returns when nobody anywhere takes what was for what is: grants are read
 // anew and their watchers are woken, and nothing is done any more for sessions
 // that have ended. It waits for the other replicas, but only where somebody has
-// been signed out, and only as long as they live.
+// been signed out or the change is awaited, and only as long as they live.
 func (db *DB) change(ctx context.Context, do func(tx *change) error) error {
 	c := &change{grants: make(map[string]string), ended: make(map[string][]string)}
 	var acks *acknowledgements
@@ -66,10 +69,10 @@ func (db *DB) change(ctx context.Context, do func(tx *change) error) error {
 }
 
 // settle waits until nothing is done any more, here and on the other replicas,
-// for the sessions that have ended.
+// for the sessions that have ended, and until an awaited change is heard.
 func (db *DB) settle(ctx context.Context, c *change, acks *acknowledgements) {
 	users := slices.DeleteFunc(slices.Collect(maps.Keys(c.ended)), func(userID string) bool { return userID == c.signedIn })
-	if len(users) == 0 {
+	if len(users) == 0 && !c.awaited {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
@@ -90,6 +93,7 @@ type message struct {
 	ID       string   `json:"id,omitempty"`       // the grant's; the message's own; of a beat, its number
 	UserID   string   `json:"user_id,omitempty"`  // whose grant or sessions
 	Sessions []string `json:"sessions,omitempty"` // the IDs of those that ended
+	Receipt  string   `json:"receipt,omitempty"`  // the ID of what says that a grant's change has been heeded; empty: nothing does
 	Replica  string   `json:"replica,omitempty"`  // who sends it
 }
 
@@ -97,9 +101,18 @@ type message struct {
 const (
 	grantChanged  = "grant"
 	sessionsEnded = "ended"
-	settled       = "settled" // says that the message with that ID has been heeded
+	settled       = "settled" // says that the message with that receipt has been heeded
 	beat          = "beat"
 )
+
+// receipt is the ID of the message that says that this one has been heeded, or
+// empty where none does.
+func (m message) receipt() string {
+	if m.Kind == sessionsEnded {
+		return m.ID
+	}
+	return m.Receipt
+}
 
 // maxSessions is how many sessions one message names: PostgreSQL allows 8,000
 // bytes.
@@ -108,7 +121,11 @@ const maxSessions = 100
 func (c *change) messages() []message {
 	var all []message
 	for id, userID := range c.grants {
-		all = append(all, message{Kind: grantChanged, ID: id, UserID: userID})
+		m := message{Kind: grantChanged, ID: id, UserID: userID}
+		if c.awaited {
+			m.Receipt = rand.Text()
+		}
+		all = append(all, m)
 	}
 	for userID, ids := range c.ended {
 		for chunk := range slices.Chunk(ids, maxSessions) {

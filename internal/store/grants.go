@@ -26,6 +26,7 @@ type grantRow struct {
 	Status           grant.Status   `db:"status"`
 	StatusReason     string         `db:"status_reason"`
 	Version          int64          `db:"version"`
+	Writes           int64          `db:"writes"`
 	Scopes           string         `db:"scopes"`
 	AccessToken      []byte         `db:"access_token"`
 	RefreshToken     []byte         `db:"refresh_token"`
@@ -65,6 +66,7 @@ func (db *DB) grant(r grantRow) (grant.Grant, error) {
 		Status:          r.Status,
 		StatusReason:    r.StatusReason,
 		Version:         r.Version,
+		Writes:          r.Writes,
 		Scopes:          strings.Fields(r.Scopes),
 		Access:          access,
 		Refresh:         refresh,
@@ -165,7 +167,7 @@ func joinScopes(scopes []string) sql.NullString {
 }
 
 const selectGrantSQL = `
-SELECT g.id, g.user_id, u.subject, g.status, g.status_reason, g.version, g.scopes,
+SELECT g.id, g.user_id, u.subject, g.status, g.status_reason, g.version, g.writes, g.scopes,
        g.access_token, g.refresh_token, g.rotation,
        g.authorized_at, g.obtained_at, g.access_expires_at, g.refresh_expires_at, g.last_refreshed_at,
        g.lease_owner, g.lease_expires_at, g.lapses, g.lapsed_at, g.failures, g.failure_kind,
@@ -194,6 +196,29 @@ func (db *DB) selectGrant(ctx context.Context, q sqlx.QueryerContext, query, use
 		return grant.Grant{}, err
 	}
 	return db.grant(row)
+}
+
+const wroteSQL = `
+UPDATE grants SET writes = writes + 1 WHERE user_id = ? RETURNING id`
+
+// Wrote adds one to the Writes of the user's grant, and does nothing where the user
+// has given the consent back. It returns when no replica uses the grant as it was
+// before; where ctx ends first, they hear of it nevertheless.
+func (db *DB) Wrote(ctx context.Context, userID string) error {
+	err := db.change(ctx, func(tx *change) error {
+		var id string
+		err := db.get(ctx, tx, &id, wroteSQL, userID)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		tx.grantChanged(id, userID)
+		tx.awaited = true
+		return nil
+	})
+	return explain(ctx, "count a change at galaxy", err)
 }
 
 const lockGrantSQL = selectGrantSQL + `

@@ -18,10 +18,10 @@ import (
 
 // The times of a replica's life. Its heart beats by NOTIFY to itself. As long as
 // the last beat that it heard is younger than hearingFor, it hears of every
-// change in time. The others wait for it, when sessions end, for as long as its
-// row says that it hears: always longer than it trusts its own ears. One that has
-// not heard maxUnheard beats in a row is deaf, trusts nothing, and is not waited
-// for.
+// change in time. The others wait for it, when sessions end or a change is awaited,
+// for as long as its row says that it hears: always longer than it trusts its own
+// ears. One that has not heard maxUnheard beats in a row is deaf, trusts nothing,
+// and is not waited for.
 const (
 	beatInterval = time.Second
 	beatLimit    = 2 * time.Second
@@ -30,7 +30,7 @@ const (
 	maxUnheard   = 5
 	settleLimit  = replicaLife + time.Second
 	pollReplicas = 250 * time.Millisecond
-	slowEnd      = time.Second // an end of sessions that takes longer is logged
+	slowChange   = time.Second // one that waits longer for others is logged
 	leaveLimit   = time.Second
 	warnInterval = time.Minute
 )
@@ -45,7 +45,7 @@ type replica struct {
 	mu       sync.Mutex
 	beats    map[string]sentBeat          // that have not been heard
 	unheard  int                          // how many in a row
-	expected map[string]*acknowledgements // by the message's ID
+	expected map[string]*acknowledgements // by the message's receipt
 }
 
 // sentBeat is a beat that has not been heard yet.
@@ -172,6 +172,9 @@ func (db *DB) heed(ctx context.Context, text string, tasks *sync.WaitGroup) {
 	case own:
 	case m.Kind == grantChanged:
 		db.hub.grantChanged(m.ID, m.UserID)
+		if m.Receipt != "" {
+			tasks.Go(func() { db.acknowledge(ctx, m) })
+		}
 	case m.Kind == sessionsEnded:
 		db.hub.sessionsEnded(m.Sessions)
 		tasks.Go(func() { db.acknowledge(ctx, m) })
@@ -180,15 +183,17 @@ func (db *DB) heed(ctx context.Context, text string, tasks *sync.WaitGroup) {
 	}
 }
 
-// acknowledge says that nothing is done here any more for the sessions of the
-// message.
+// acknowledge says that the message has been heeded here: once nothing is done any
+// more for the sessions that it says have ended.
 func (db *DB) acknowledge(ctx context.Context, m message) {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
-	db.hub.settle(ctx, m.UserID)
-	err := db.notify(ctx, db.self.talk, []message{{Kind: settled, ID: m.ID}})
+	if m.Kind == sessionsEnded {
+		db.hub.settle(ctx, m.UserID)
+	}
+	err := db.notify(ctx, db.self.talk, []message{{Kind: settled, ID: m.receipt()}})
 	if err != nil && ctx.Err() == nil {
-		db.logger.WarnContext(ctx, "end of sessions not acknowledged", "error", err)
+		db.logger.WarnContext(ctx, "change not acknowledged", "error", err)
 	}
 }
 
@@ -269,7 +274,7 @@ SELECT id FROM replicas WHERE id <> ? AND hears_until > {now}`
 func (db *DB) awaitReplicas(ctx context.Context, a *acknowledgements) {
 	poll := time.NewTicker(pollReplicas)
 	defer poll.Stop()
-	slow := time.NewTimer(slowEnd)
+	slow := time.NewTimer(slowChange)
 	defer slow.Stop()
 	var hearing, missing []string
 	for known := false; ; {
@@ -285,21 +290,21 @@ func (db *DB) awaitReplicas(ctx context.Context, a *acknowledgements) {
 		case <-poll.C:
 			known = false
 		case <-slow.C:
-			db.logger.WarnContext(ctx, "waiting for replicas to acknowledge that sessions have ended", "replica_ids", missing)
+			db.logger.WarnContext(ctx, "waiting for replicas to acknowledge a change", "replica_ids", missing)
 		case <-ctx.Done():
-			db.logger.WarnContext(ctx, "end of sessions not acknowledged", "replica_ids", missing)
+			db.logger.WarnContext(ctx, "change not acknowledged", "replica_ids", missing)
 			return
 		}
 	}
 }
 
-// acknowledgements are what other replicas said of messages about ended sessions.
+// acknowledgements are what other replicas said of the messages of one change.
 type acknowledgements struct {
-	messages []string      // the IDs of the messages
+	messages []string      // the receipts of those that are acknowledged
 	more     chan struct{} // receives when one has come
 
 	mu  sync.Mutex
-	got map[[2]string]bool // by message and replica
+	got map[[2]string]bool // by receipt and replica
 }
 
 // expect has the acknowledgements of the messages collected until forget.
@@ -308,9 +313,9 @@ func (r *replica) expect(news []message) *acknowledgements {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range news {
-		if m.Kind == sessionsEnded {
-			a.messages = append(a.messages, m.ID)
-			r.expected[m.ID] = a
+		if id := m.receipt(); id != "" {
+			a.messages = append(a.messages, id)
+			r.expected[id] = a
 		}
 	}
 	return a

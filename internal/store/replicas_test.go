@@ -143,6 +143,22 @@ func TestASignInWaitsForNobodyUnlessItSignsSomebodyElseOut(t *testing.T) {
 	}
 }
 
+func TestAWriteWaitsForNoCall(t *testing.T) {
+	t.Parallel()
+	open := testdb.Postgres(t)
+	one, two := open(), open()
+	s := signedIn(t, one)
+	here, there := listen(one), listen(two)
+	if err := two.Wrote(t.Context(), s.UserID); err != nil {
+		t.Fatal(err)
+	}
+	for where, e := range map[string]*ear{"here": here, "there": there} {
+		if want := "grant of " + s.UserID; !e.has(want) || e.has("settled "+s.UserID) {
+			t.Errorf("%s was heard %v, want %q alone", where, e.heard, want)
+		}
+	}
+}
+
 func TestADeadReplicaHoldsNobodyUpForLong(t *testing.T) {
 	t.Parallel()
 	url := pgtest.URL(t, migrate)

@@ -119,11 +119,14 @@ func (c *custody) Consent(t *rapid.T) { c.happen(t, c.consent(t)) }
 // SignOut lets the user end sessions.
 func (c *custody) SignOut(t *rapid.T) { c.happen(t, c.signOut(t)) }
 
+// Write lets the user change something at Galaxy.
+func (c *custody) Write(t *rapid.T) { c.happen(t, c.write(t)) }
+
 // AtOnce lets two or three of these happen at the same time.
 func (c *custody) AtOnce(t *rapid.T) {
 	kinds := map[string]func(*rapid.T) deed{
 		"read":    func(t *rapid.T) deed { return c.read(c.replica(t)) },
-		"acquire": c.acquire, "publish": c.publish, "fail": c.fail, "release": c.release,
+		"acquire": c.acquire, "publish": c.publish, "fail": c.fail, "release": c.release, "write": c.write,
 		"sign in": c.signIn, "sign out": c.signOut, "erase": func(*rapid.T) deed { return c.erase() },
 	}
 	deeds := make([]deed, rapid.IntRange(2, 3).Draw(t, "at once"))
@@ -496,6 +499,16 @@ func (c *custody) signOut(t *rapid.T) deed {
 		name:  "sign out",
 		store: func() answer { return end(c.fixture) },
 		model: func(m *Model) answer { return end(m) },
+		then:  func(answer) {},
+	}
+}
+
+func (c *custody) write(t *rapid.T) deed {
+	r := c.replica(t)
+	return deed{
+		name:  "write",
+		store: func() answer { return answer{err: r.store.Wrote(c.t.Context(), c.user)} },
+		model: func(m *Model) answer { return answer{err: m.Wrote(c.t.Context(), c.user)} },
 		then:  func(answer) {},
 	}
 }

@@ -56,6 +56,7 @@ func Calls(t *testing.T, s Stores) []Call {
 			return err
 		}},
 		{"SettleGrant", true, func(ctx context.Context) error { return r.SettleGrant(ctx, g.ID, g.Version) }},
+		{"Wrote", true, func(ctx context.Context) error { return r.Wrote(ctx, g.UserID) }},
 		{"Publish", true, func(ctx context.Context) error {
 			_, err := r.Publish(ctx, publishing, "owner", f.tokens(), f.now)
 			return err

@@ -6,6 +6,7 @@ import (
 
 	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
+	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
 )
 
@@ -74,6 +75,52 @@ func grantTests() map[string]func(*fixture) {
 			}, func(err error) { f.same("not found", errors.Is(err, grant.ErrNotFound), true) })
 			f.same("erasures", erased, 1)
 		},
+		"writes are counted, each of those at once, and nothing else changes": func(f *fixture) {
+			_, bobs := f.signInSubject("bob")
+			want := f.leased("owner")
+			logged := len(f.Events(f.t))
+			f.atOnce(20, func(i int) error {
+				return []Store{f.Store, f.Replica}[i%2].Wrote(f.t.Context(), want.UserID)
+			}, f.must)
+			got := f.grantOf(want.UserID)
+			f.same("the lease stands", got.LeaseLeft > 50*time.Second, true)
+			want.Writes, want.LeaseLeft = 20, got.LeaseLeft
+			f.same("grant", got, want)
+			f.same("Bob's grant", f.grantOf(bobs.UserID), bobs)
+			f.same("number of events", len(f.Events(f.t)), logged)
+		},
+		"a write of a user who has given the consent back is no error, and no grant": func(f *fixture) {
+			s, _ := f.signIn()
+			_, _, err := f.Erase(f.t.Context(), s.UserID)
+			f.must(err)
+			f.must(f.Wrote(f.t.Context(), s.UserID))
+			_, err = f.Grant(f.t.Context(), s.UserID)
+			f.same("not found", errors.Is(err, grant.ErrNotFound), true)
+		},
+		"neither a refresh nor a sign-in at the same time loses a write": func(f *fixture) {
+			g := f.leased("owner")
+			var published grant.Grant
+			f.atOnce(12, func(i int) error {
+				switch i {
+				case 5:
+					var err error
+					published, err = f.Publish(f.t.Context(), g, "owner", f.tokens(), f.now)
+					return err
+				case 8:
+					again := f.signInOf("alice")
+					again.Tokens.Refresh = secret.Text{} // the stored one stays
+					_, err := f.SignIn(f.t.Context(), again, f.now)
+					return err
+				default:
+					return f.Replica.Wrote(f.t.Context(), g.UserID)
+				}
+			}, f.must)
+			got := f.grantOf(g.UserID)
+			f.same("writes", got.Writes, int64(10))
+			f.same("the refresh is stored", got.Version == published.Version && got.LeaseOwner == "", true)
+			_, replaced := f.signIn()
+			f.same("writes after a sign-in with another refresh token", replaced.Writes, int64(10))
+		},
 		"every change of a grant wakes its watchers on every replica": func(f *fixture) {
 			_, g := f.signIn()
 			here, stopHere := f.Watch(g.ID)
@@ -95,6 +142,7 @@ func grantTests() map[string]func(*fixture) {
 				}},
 				{"Acquire", lease},
 				{"Fail", func() { f.must(f.Fail(f.t.Context(), g, "owner", &grant.Failure{Kind: grant.Later}, 0)) }},
+				{"Wrote", func() { f.must(f.Wrote(f.t.Context(), g.UserID)) }},
 				{"SignIn", func() { f.signIn() }},
 				{"Erase", func() {
 					_, _, err := f.Erase(f.t.Context(), g.UserID)

@@ -92,6 +92,17 @@ func (m *Model) Erase(_ context.Context, userID string) (grant.PendingRevocation
 	return erased, ended, nil
 }
 
+// Wrote implements Store.
+func (m *Model) Wrote(_ context.Context, userID string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if row, found := m.grants[userID]; found {
+		row.Writes++
+		m.set(row)
+	}
+	return nil
+}
+
 // PendingRevocations returns how many revocations Erase and SignIn have left, by
 // kind.
 func (m *Model) PendingRevocations(context.Context) (map[string]int, error) {

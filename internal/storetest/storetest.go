@@ -32,6 +32,8 @@ type Store interface {
 	PendingRevocations(ctx context.Context) (map[string]int, error)
 	// GrantsByStatus returns how many grants there are of each status.
 	GrantsByStatus(ctx context.Context) (map[string]int, error)
+	// Wrote adds one to the Writes of the user's grant, where there is one.
+	Wrote(ctx context.Context, userID string) error
 }
 
 // Stores is one empty database, open for a test.
