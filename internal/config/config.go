@@ -38,13 +38,20 @@ type Config struct {
 	RotationGrace time.Duration // for which a replaced refresh token is good; 0: none
 	GalaxyURL     string
 	GalaxyAPIKey  secret.Text
-	Keyset        secret.Text // as JSON; zero in development until one is generated
-	KeysetKMS     string      // the URI of the key that Keyset is wrapped under; empty: it is in clear
-	VaultToken    secret.Text // for the service that KeysetKMS names
-	RefreshEarly  time.Duration
-	SessionIdle   time.Duration
-	SessionLife   time.Duration
-	ShutdownGrace time.Duration
+	// GalaxyCache is for how long an answer of Galaxy's or of userinfo is given
+	// to the same user again, GalaxyCacheBytes how much memory answers may take;
+	// 0: none is kept.
+	GalaxyCache      time.Duration
+	GalaxyCacheBytes int64
+	GalaxyRate       int           // requests a minute; 0: no limit
+	GalaxyWait       time.Duration // for a request's turn where the rate is used up
+	Keyset           secret.Text   // as JSON; zero in development until one is generated
+	KeysetKMS        string        // the URI of the key that Keyset is wrapped under; empty: it is in clear
+	VaultToken       secret.Text   // for the service that KeysetKMS names
+	RefreshEarly     time.Duration
+	SessionIdle      time.Duration
+	SessionLife      time.Duration
+	ShutdownGrace    time.Duration
 	// OperationTimeout ends a GraphQL operation that takes longer.
 	OperationTimeout time.Duration
 
@@ -155,6 +162,10 @@ func (c *Config) check(env *Environment) []error {
 	var problems []error
 	if c.SessionIdle > c.SessionLife {
 		problems = append(problems, errors.New("SESSION_IDLE_TIMEOUT: must not be longer than SESSION_LIFETIME"))
+	}
+	waits := c.GalaxyRate > 0 || env.names("GALAXY_WAIT")
+	if waits && c.OperationTimeout > 0 && c.GalaxyWait >= c.OperationTimeout {
+		problems = append(problems, errors.New("GALAXY_WAIT: must be shorter than OPERATION_TIMEOUT"))
 	}
 	if env.names("TRUSTED_DOCUMENTS") {
 		// Ignoring it would run operations that the operator believes are shut out.

@@ -3,6 +3,7 @@ package config_test
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,6 +99,45 @@ func TestProductionDefaults(t *testing.T) {
 	}
 }
 
+func TestWhatGalaxyIsAskedIsBounded(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		env  map[string]string
+		want int
+	}{
+		{"development", nil, 0},
+		{"the hosted Galaxy, by default", production(), 10},
+		{"the hosted Galaxy", map[string]string{"GALAXY_URL": "https://galaxy.rollup.id:443/graphql"}, 10},
+		{"another Galaxy", map[string]string{"GALAXY_URL": "https://galaxy.rollup.id.example.com/graphql"}, 0},
+		{"another bound", map[string]string{"GALAXY_RATE": "25"}, 25},
+		{"none", map[string]string{"GALAXY_RATE": "0", "OPERATION_TIMEOUT": "5s"}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			env := tt.env
+			if env != nil {
+				env = production()
+				maps.Copy(env, tt.env)
+			}
+			c, err := load(t, env)
+			if err != nil || c.GalaxyRate != tt.want {
+				t.Errorf("rate: got %d, %v, want %d", c.GalaxyRate, err, tt.want)
+			}
+			if c.GalaxyCache != 10*time.Second || c.GalaxyCacheBytes != 64<<20 || c.GalaxyWait != 7*time.Second {
+				t.Errorf("got %v, %d, %v", c.GalaxyCache, c.GalaxyCacheBytes, c.GalaxyWait)
+			}
+		})
+	}
+	env := production()
+	env["GALAXY_CACHE"], env["GALAXY_CACHE_BYTES"], env["GALAXY_WAIT"] = "0", "1024", "500ms"
+	c, err := load(t, env)
+	if err != nil || c.GalaxyCache != 0 || c.GalaxyCacheBytes != 1024 || c.GalaxyWait != 500*time.Millisecond {
+		t.Errorf("got %v, %d, %v, %v", c.GalaxyCache, c.GalaxyCacheBytes, c.GalaxyWait, err)
+	}
+}
+
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -115,6 +155,11 @@ func TestProblems(t *testing.T) {
 		{"any origin", map[string]string{"ALLOWED_ORIGINS": "*"}, "ALLOWED_ORIGINS: "},
 		{"any redirect", map[string]string{"ALLOWED_REDIRECTS": "*"}, "ALLOWED_REDIRECTS: "},
 		{"duration without unit", map[string]string{"REFRESH_EARLY": "60"}, "REFRESH_EARLY: must be a positive duration"},
+		{"cache below nothing", map[string]string{"GALAXY_CACHE": "-1s"}, "GALAXY_CACHE: must be 0 or a positive duration"},
+		{"cache of half a byte", map[string]string{"GALAXY_CACHE_BYTES": "0.5"}, "GALAXY_CACHE_BYTES: must be a whole number"},
+		{"rate below nothing", map[string]string{"GALAXY_RATE": "-1"}, "GALAXY_RATE: must be a whole number"},
+		{"turn that comes too late", map[string]string{"GALAXY_WAIT": "30s"}, "GALAXY_WAIT: must be shorter than OPERATION_TIMEOUT"},
+		{"operation that ends before its turn", map[string]string{"OPERATION_TIMEOUT": "7s"}, "GALAXY_WAIT: must be shorter than OPERATION_TIMEOUT"},
 		{"grace below nothing", map[string]string{"ROTATION_GRACE": "-1s"}, "ROTATION_GRACE: must be 0 or a positive duration"},
 		{"idle longer than life", map[string]string{"SESSION_IDLE_TIMEOUT": "48h", "SESSION_LIFETIME": "24h"}, "SESSION_IDLE_TIMEOUT: must not be longer"},
 		{"negative limit", map[string]string{"MAX_QUERY_DEPTH": "-1"}, "MAX_QUERY_DEPTH: must be a whole number"},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -52,6 +53,7 @@ func table(c *Config, env *Environment) []variable {
 	dev := c.Development
 	production := !dev
 	nonce := production && !hostedRollup(env)
+	galaxyURL := pick(dev, "", hostedGalaxy)
 	refreshLife := pick(hostedRollup(env), "2160h", "0")
 	return []variable{
 		text("ADDR", "public listener, host:port", pick(dev, "127.0.0.1:8080", ":8080"), &c.Addr, address),
@@ -81,8 +83,12 @@ func table(c *Config, env *Environment) []variable {
 		duration("ROLLUP_ASSUMED_TOKEN_LIFE", "the life of an access token that does not tell its own", "5m", &c.AssumedLife),
 		durationOrNone("REFRESH_TOKEN_LIFE", "the life of a refresh token that does not tell its own (*.rollup.id: 2160h); 0: unknown", refreshLife, &c.RefreshLife),
 		durationOrNone("ROTATION_GRACE", "for how long the provider takes a replaced refresh token once more; 0: not at all", "0", &c.RotationGrace),
-		text("GALAXY_URL", "Galaxy's GraphQL endpoint", pick(dev, "", "https://galaxy.rollup.id/graphql"), &c.GalaxyURL, secureURL),
+		text("GALAXY_URL", "Galaxy's GraphQL endpoint", galaxyURL, &c.GalaxyURL, secureURL),
 		hidden("GALAXY_API_KEY", "the application's key for Galaxy", &c.GalaxyAPIKey).require(production),
+		durationOrNone("GALAXY_CACHE", "for how long an answer of Galaxy's or of userinfo is given to the same user again; 0: it is not", "10s", &c.GalaxyCache),
+		number("GALAXY_CACHE_BYTES", "how much memory such answers may take; 0: none", 64<<20, &c.GalaxyCacheBytes),
+		number("GALAXY_RATE", "requests a minute to Galaxy (galaxy.rollup.id: 10); 0: no limit", galaxyRate(env, galaxyURL), &c.GalaxyRate),
+		durationOrNone("GALAXY_WAIT", "how long a request may wait for its turn where the rate is used up", "7s", &c.GalaxyWait),
 		hidden("TOKEN_KEYSET", "the keyset that seals tokens: galaxygate keys new", &c.Keyset).require(production),
 		text("TOKEN_KEYSET_KMS_URI", "the key that the keyset is wrapped under, e.g. hcvault://vault.example.com:8200/transit/keys/galaxygate", "", &c.KeysetKMS, nil),
 		hidden("VAULT_TOKEN", "HashiCorp Vault's token for the key of TOKEN_KEYSET_KMS_URI", &c.VaultToken).require(wrapped(env)),
@@ -268,6 +274,24 @@ func oneOf(values ...string) func(string) error {
 func wrapped(env *Environment) bool {
 	uri, _, _ := env.value("TOKEN_KEYSET_KMS_URI") // its own variable reports the error
 	return uri != ""
+}
+
+// hostedGalaxy is the hosted Rollup's Galaxy, which allows an application
+// hostedRate requests a minute.
+const (
+	hostedGalaxy = "https://galaxy.rollup.id/graphql"
+	hostedRate   = 10
+)
+
+// galaxyRate is how many requests a minute the Galaxy allows that is asked; 0: any
+// number.
+func galaxyRate(env *Environment, fallback string) int {
+	address, _, _ := env.value("GALAXY_URL") // its own variable reports the error
+	u, err := url.Parse(cmp.Or(address, fallback))
+	if err == nil && u.Hostname() == "galaxy.rollup.id" {
+		return hostedRate
+	}
+	return 0
 }
 
 // hostedRollup reports whether the issuer is the hosted Rollup, which does not
