@@ -107,9 +107,58 @@ type ComplexityRoot struct {
 		User                  func(childComplexity int) int
 	}
 
+	GalaxyAccountProfile struct {
+		Address func(childComplexity int) int
+		ID      func(childComplexity int) int
+		Icon    func(childComplexity int) int
+		Title   func(childComplexity int) int
+		Type    func(childComplexity int) int
+	}
+
+	GalaxyApp struct {
+		ClientID  func(childComplexity int) int
+		Icon      func(childComplexity int) int
+		Timestamp func(childComplexity int) int
+		Title     func(childComplexity int) int
+	}
+
+	GalaxyAuthorizationIdentity struct {
+		IdentityUrn func(childComplexity int) int
+		ImageURL    func(childComplexity int) int
+		Name        func(childComplexity int) int
+	}
+
+	GalaxyNode struct {
+		BaseUrn  func(childComplexity int) int
+		Fragment func(childComplexity int) int
+		ID       func(childComplexity int) int
+		Nid      func(childComplexity int) int
+		Nss      func(childComplexity int) int
+		Qc       func(childComplexity int) int
+		Rc       func(childComplexity int) int
+		Urn      func(childComplexity int) int
+	}
+
 	GalaxyProfile struct {
 		DisplayName func(childComplexity int) int
 		Pfp         func(childComplexity int) int
+	}
+
+	GalaxyQuery struct {
+		AccountProfile          func(childComplexity int, accountUrn string) int
+		AccountProfiles         func(childComplexity int, accountURNList []string) int
+		AuthorizedApps          func(childComplexity int) int
+		ConnectedAccounts       func(childComplexity int, targetIdentityUrn *string) int
+		GetAuthorizedIdentities func(childComplexity int, opts model.GalaxyPagination) int
+		GetExternalAppData      func(childComplexity int) int
+		IdentityFromAlias       func(childComplexity int, provider string, alias string) int
+		Profile                 func(childComplexity int, targetIdentityUrn *string) int
+		Scopes                  func(childComplexity int, clientID string) int
+	}
+
+	GalaxyScope struct {
+		Permission func(childComplexity int) int
+		Scopes     func(childComplexity int) int
 	}
 
 	LogoutPayload struct {
@@ -505,6 +554,130 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DisconnectAccountPayload.User(childComplexity), true
 
+	case "GalaxyAccountProfile.address":
+		if e.ComplexityRoot.GalaxyAccountProfile.Address == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyAccountProfile.Address(childComplexity), true
+	case "GalaxyAccountProfile.id":
+		if e.ComplexityRoot.GalaxyAccountProfile.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyAccountProfile.ID(childComplexity), true
+	case "GalaxyAccountProfile.icon":
+		if e.ComplexityRoot.GalaxyAccountProfile.Icon == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyAccountProfile.Icon(childComplexity), true
+	case "GalaxyAccountProfile.title":
+		if e.ComplexityRoot.GalaxyAccountProfile.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyAccountProfile.Title(childComplexity), true
+	case "GalaxyAccountProfile.type":
+		if e.ComplexityRoot.GalaxyAccountProfile.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyAccountProfile.Type(childComplexity), true
+
+	case "GalaxyApp.clientId":
+		if e.ComplexityRoot.GalaxyApp.ClientID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyApp.ClientID(childComplexity), true
+	case "GalaxyApp.icon":
+		if e.ComplexityRoot.GalaxyApp.Icon == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyApp.Icon(childComplexity), true
+	case "GalaxyApp.timestamp":
+		if e.ComplexityRoot.GalaxyApp.Timestamp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyApp.Timestamp(childComplexity), true
+	case "GalaxyApp.title":
+		if e.ComplexityRoot.GalaxyApp.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyApp.Title(childComplexity), true
+
+	case "GalaxyAuthorizationIdentity.identityURN":
+		if e.ComplexityRoot.GalaxyAuthorizationIdentity.IdentityUrn == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyAuthorizationIdentity.IdentityUrn(childComplexity), true
+	case "GalaxyAuthorizationIdentity.imageURL":
+		if e.ComplexityRoot.GalaxyAuthorizationIdentity.ImageURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyAuthorizationIdentity.ImageURL(childComplexity), true
+	case "GalaxyAuthorizationIdentity.name":
+		if e.ComplexityRoot.GalaxyAuthorizationIdentity.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyAuthorizationIdentity.Name(childComplexity), true
+
+	case "GalaxyNode.baseUrn":
+		if e.ComplexityRoot.GalaxyNode.BaseUrn == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyNode.BaseUrn(childComplexity), true
+	case "GalaxyNode.fragment":
+		if e.ComplexityRoot.GalaxyNode.Fragment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyNode.Fragment(childComplexity), true
+	case "GalaxyNode.id":
+		if e.ComplexityRoot.GalaxyNode.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyNode.ID(childComplexity), true
+	case "GalaxyNode.nid":
+		if e.ComplexityRoot.GalaxyNode.Nid == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyNode.Nid(childComplexity), true
+	case "GalaxyNode.nss":
+		if e.ComplexityRoot.GalaxyNode.Nss == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyNode.Nss(childComplexity), true
+	case "GalaxyNode.qc":
+		if e.ComplexityRoot.GalaxyNode.Qc == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyNode.Qc(childComplexity), true
+	case "GalaxyNode.rc":
+		if e.ComplexityRoot.GalaxyNode.Rc == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyNode.Rc(childComplexity), true
+	case "GalaxyNode.urn":
+		if e.ComplexityRoot.GalaxyNode.Urn == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyNode.Urn(childComplexity), true
+
 	case "GalaxyProfile.displayName":
 		if e.ComplexityRoot.GalaxyProfile.DisplayName == nil {
 			break
@@ -517,6 +690,109 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.GalaxyProfile.Pfp(childComplexity), true
+
+	case "GalaxyQuery.accountProfile":
+		if e.ComplexityRoot.GalaxyQuery.AccountProfile == nil {
+			break
+		}
+
+		args, err := ec.field_GalaxyQuery_accountProfile_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.GalaxyQuery.AccountProfile(childComplexity, args["accountURN"].(string)), true
+	case "GalaxyQuery.accountProfiles":
+		if e.ComplexityRoot.GalaxyQuery.AccountProfiles == nil {
+			break
+		}
+
+		args, err := ec.field_GalaxyQuery_accountProfiles_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.GalaxyQuery.AccountProfiles(childComplexity, args["accountURNList"].([]string)), true
+	case "GalaxyQuery.authorizedApps":
+		if e.ComplexityRoot.GalaxyQuery.AuthorizedApps == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyQuery.AuthorizedApps(childComplexity), true
+	case "GalaxyQuery.connectedAccounts":
+		if e.ComplexityRoot.GalaxyQuery.ConnectedAccounts == nil {
+			break
+		}
+
+		args, err := ec.field_GalaxyQuery_connectedAccounts_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.GalaxyQuery.ConnectedAccounts(childComplexity, args["targetIdentityURN"].(*string)), true
+	case "GalaxyQuery.getAuthorizedIdentities":
+		if e.ComplexityRoot.GalaxyQuery.GetAuthorizedIdentities == nil {
+			break
+		}
+
+		args, err := ec.field_GalaxyQuery_getAuthorizedIdentities_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.GalaxyQuery.GetAuthorizedIdentities(childComplexity, args["opts"].(model.GalaxyPagination)), true
+	case "GalaxyQuery.getExternalAppData":
+		if e.ComplexityRoot.GalaxyQuery.GetExternalAppData == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyQuery.GetExternalAppData(childComplexity), true
+	case "GalaxyQuery.identityFromAlias":
+		if e.ComplexityRoot.GalaxyQuery.IdentityFromAlias == nil {
+			break
+		}
+
+		args, err := ec.field_GalaxyQuery_identityFromAlias_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.GalaxyQuery.IdentityFromAlias(childComplexity, args["provider"].(string), args["alias"].(string)), true
+	case "GalaxyQuery.profile":
+		if e.ComplexityRoot.GalaxyQuery.Profile == nil {
+			break
+		}
+
+		args, err := ec.field_GalaxyQuery_profile_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.GalaxyQuery.Profile(childComplexity, args["targetIdentityURN"].(*string)), true
+	case "GalaxyQuery.scopes":
+		if e.ComplexityRoot.GalaxyQuery.Scopes == nil {
+			break
+		}
+
+		args, err := ec.field_GalaxyQuery_scopes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.GalaxyQuery.Scopes(childComplexity, args["clientId"].(string)), true
+
+	case "GalaxyScope.permission":
+		if e.ComplexityRoot.GalaxyScope.Permission == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyScope.Permission(childComplexity), true
+	case "GalaxyScope.scopes":
+		if e.ComplexityRoot.GalaxyScope.Scopes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GalaxyScope.Scopes(childComplexity), true
 
 	case "LogoutPayload.sessionId":
 		if e.ComplexityRoot.LogoutPayload.SessionID == nil {
@@ -933,6 +1209,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
 		ec.unmarshalInputDisconnectAccountInput,
+		ec.unmarshalInputGalaxyPagination,
 		ec.unmarshalInputRegisterSessionKeyInput,
 		ec.unmarshalInputRenameAccountInput,
 		ec.unmarshalInputRevokeSessionInput,
@@ -1132,6 +1409,127 @@ type NFTPFP {
   image: String
   "Whether a token stands behind the image."
   isToken: Boolean
+}
+
+"""
+What can be asked of Galaxy itself, field for field: a query that was written for
+Galaxy is answered here as well. A type ` + "`" + `GalaxyX` + "`" + ` is Galaxy's ` + "`" + `X` + "`" + `; the others have
+Galaxy's own names. ` + "`" + `galaxygate galaxy diff` + "`" + ` tells what has changed there.
+"""
+type GalaxyQuery {
+  "A public profile; null where there is none."
+  profile(
+    "Whose, by their identity URN; the user's own where it is not given."
+    targetIdentityURN: String
+  ): GalaxyProfile
+  "The accounts that somebody shows to everyone."
+  connectedAccounts(
+    "Whose, by their identity URN; the user's own where it is not given."
+    targetIdentityURN: String
+  ): [GalaxyNode!]
+  "The applications that the user has authorized."
+  authorizedApps: [GalaxyApp]
+  "The identity URN of whoever has connected the account."
+  identityFromAlias(
+    "The account's type, as Rollup spells it."
+    provider: String!
+    "The account's address, e-mail or user name."
+    alias: String!
+  ): String!
+  "How an account is shown."
+  accountProfile(
+    "The account's URN."
+    accountURN: String!
+  ): GalaxyAccountProfile!
+  "How several accounts are shown, in the order of their URNs."
+  accountProfiles(
+    "The accounts' URNs."
+    accountURNList: [String!]
+  ): [GalaxyAccountProfile!]!
+  "What the user lets an application see."
+  scopes(
+    "The application's OAuth client ID."
+    clientId: String!
+  ): [GalaxyScope]!
+  "What this application keeps with the user's identity; null where it keeps nothing."
+  getExternalAppData: JSON
+  "Who has authorized this application."
+  getAuthorizedIdentities(
+    "Which part of them."
+    opts: GalaxyPagination!
+  ): [GalaxyAuthorizationIdentity]
+}
+
+"Which part of a list of Galaxy's to show."
+input GalaxyPagination {
+  "How many to leave out first."
+  offset: Int!
+  "How many to show at most."
+  limit: Int!
+}
+
+"Somebody who has authorized this application."
+type GalaxyAuthorizationIdentity {
+  "The identity URN."
+  identityURN: String
+  "The name to show."
+  name: String
+  "The address of the profile picture."
+  imageURL: String
+}
+
+"An application, as Galaxy lists it."
+type GalaxyApp {
+  "The application's OAuth client ID."
+  clientId: String!
+  "The address of its icon."
+  icon: String!
+  "Its name."
+  title: String!
+  "When the user authorized it, in milliseconds since 1970."
+  timestamp: Float!
+}
+
+"A node of Rollup's graph, here an account."
+type GalaxyNode {
+  "The node's own ID, the last part of its URN."
+  id: String!
+  "The URN without its components: what mutations of accounts take."
+  baseUrn: String!
+  "The whole URN (RFC 8141), with its components."
+  urn: String!
+  "The URN's namespace."
+  nid: String!
+  "What the URN names in that namespace."
+  nss: String!
+  "The URN's f-component."
+  fragment: String
+  "The URN's q-component: ` + "`" + `alias` + "`" + ` is the address, e-mail or user name."
+  qc: JSON
+  "The URN's r-component: ` + "`" + `addr_type` + "`" + ` is the account's type."
+  rc: JSON
+}
+
+"How Galaxy shows an account."
+type GalaxyAccountProfile {
+  "The account's URN."
+  id: String!
+  "The account's type, as Rollup spells it."
+  type: String
+  "The address, e-mail or user name."
+  address: String
+  "The title that its owner gave it."
+  title: String
+  "The address of its icon."
+  icon: String
+}
+
+"Something that an application may see."
+type GalaxyScope {
+  "What the user agreed to, in words."
+  permission: String!
+  "The scopes that stand for it."
+  scopes: [String]!
 }
 
 "An account that the user has connected to their Rollup identity."
@@ -1729,6 +2127,70 @@ func (ec *executionContext) childFields_DisconnectAccountPayload(ctx context.Con
 	return nil, fmt.Errorf("no field named %q was found under type DisconnectAccountPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_GalaxyAccountProfile(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_GalaxyAccountProfile_id(ctx, field)
+	case "type":
+		return ec.fieldContext_GalaxyAccountProfile_type(ctx, field)
+	case "address":
+		return ec.fieldContext_GalaxyAccountProfile_address(ctx, field)
+	case "title":
+		return ec.fieldContext_GalaxyAccountProfile_title(ctx, field)
+	case "icon":
+		return ec.fieldContext_GalaxyAccountProfile_icon(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GalaxyAccountProfile", field.Name)
+}
+
+func (ec *executionContext) childFields_GalaxyApp(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "clientId":
+		return ec.fieldContext_GalaxyApp_clientId(ctx, field)
+	case "icon":
+		return ec.fieldContext_GalaxyApp_icon(ctx, field)
+	case "title":
+		return ec.fieldContext_GalaxyApp_title(ctx, field)
+	case "timestamp":
+		return ec.fieldContext_GalaxyApp_timestamp(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GalaxyApp", field.Name)
+}
+
+func (ec *executionContext) childFields_GalaxyAuthorizationIdentity(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "identityURN":
+		return ec.fieldContext_GalaxyAuthorizationIdentity_identityURN(ctx, field)
+	case "name":
+		return ec.fieldContext_GalaxyAuthorizationIdentity_name(ctx, field)
+	case "imageURL":
+		return ec.fieldContext_GalaxyAuthorizationIdentity_imageURL(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GalaxyAuthorizationIdentity", field.Name)
+}
+
+func (ec *executionContext) childFields_GalaxyNode(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_GalaxyNode_id(ctx, field)
+	case "baseUrn":
+		return ec.fieldContext_GalaxyNode_baseUrn(ctx, field)
+	case "urn":
+		return ec.fieldContext_GalaxyNode_urn(ctx, field)
+	case "nid":
+		return ec.fieldContext_GalaxyNode_nid(ctx, field)
+	case "nss":
+		return ec.fieldContext_GalaxyNode_nss(ctx, field)
+	case "fragment":
+		return ec.fieldContext_GalaxyNode_fragment(ctx, field)
+	case "qc":
+		return ec.fieldContext_GalaxyNode_qc(ctx, field)
+	case "rc":
+		return ec.fieldContext_GalaxyNode_rc(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GalaxyNode", field.Name)
+}
+
 func (ec *executionContext) childFields_GalaxyProfile(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "displayName":
@@ -1737,6 +2199,16 @@ func (ec *executionContext) childFields_GalaxyProfile(ctx context.Context, field
 		return ec.fieldContext_GalaxyProfile_pfp(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type GalaxyProfile", field.Name)
+}
+
+func (ec *executionContext) childFields_GalaxyScope(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "permission":
+		return ec.fieldContext_GalaxyScope_permission(ctx, field)
+	case "scopes":
+		return ec.fieldContext_GalaxyScope_scopes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GalaxyScope", field.Name)
 }
 
 func (ec *executionContext) childFields_LogoutPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

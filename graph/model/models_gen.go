@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 	"time"
+
+	"galaxygate/internal/upstream"
 )
 
 // Anything that has an ID of its own.
@@ -120,6 +122,102 @@ type DisconnectAccountPayload struct {
 	DisconnectedAccountID string `json:"disconnectedAccountId"`
 	// The user, as they are now.
 	User *User `json:"user"`
+}
+
+// How Galaxy shows an account.
+type GalaxyAccountProfile struct {
+	// The account's URN.
+	ID string `json:"id"`
+	// The account's type, as Rollup spells it.
+	Type *string `json:"type,omitempty"`
+	// The address, e-mail or user name.
+	Address *string `json:"address,omitempty"`
+	// The title that its owner gave it.
+	Title *string `json:"title,omitempty"`
+	// The address of its icon.
+	Icon *string `json:"icon,omitempty"`
+}
+
+// An application, as Galaxy lists it.
+type GalaxyApp struct {
+	// The application's OAuth client ID.
+	ClientID string `json:"clientId"`
+	// The address of its icon.
+	Icon string `json:"icon"`
+	// Its name.
+	Title string `json:"title"`
+	// When the user authorized it, in milliseconds since 1970.
+	Timestamp float64 `json:"timestamp"`
+}
+
+// Somebody who has authorized this application.
+type GalaxyAuthorizationIdentity struct {
+	// The identity URN.
+	IdentityUrn *string `json:"identityURN,omitempty"`
+	// The name to show.
+	Name *string `json:"name,omitempty"`
+	// The address of the profile picture.
+	ImageURL *string `json:"imageURL,omitempty"`
+}
+
+// A node of Rollup's graph, here an account.
+type GalaxyNode struct {
+	// The node's own ID, the last part of its URN.
+	ID string `json:"id"`
+	// The URN without its components: what mutations of accounts take.
+	BaseUrn string `json:"baseUrn"`
+	// The whole URN (RFC 8141), with its components.
+	Urn string `json:"urn"`
+	// The URN's namespace.
+	Nid string `json:"nid"`
+	// What the URN names in that namespace.
+	Nss string `json:"nss"`
+	// The URN's f-component.
+	Fragment *string `json:"fragment,omitempty"`
+	// The URN's q-component: `alias` is the address, e-mail or user name.
+	Qc any `json:"qc,omitempty"`
+	// The URN's r-component: `addr_type` is the account's type.
+	Rc any `json:"rc,omitempty"`
+}
+
+// Which part of a list of Galaxy's to show.
+type GalaxyPagination struct {
+	// How many to leave out first.
+	Offset int `json:"offset"`
+	// How many to show at most.
+	Limit int `json:"limit"`
+}
+
+// What can be asked of Galaxy itself, field for field: a query that was written for
+// Galaxy is answered here as well. A type `GalaxyX` is Galaxy's `X`; the others have
+// Galaxy's own names. `galaxygate galaxy diff` tells what has changed there.
+type GalaxyQuery struct {
+	// A public profile; null where there is none.
+	Profile *upstream.Profile `json:"profile,omitempty"`
+	// The accounts that somebody shows to everyone.
+	ConnectedAccounts []*GalaxyNode `json:"connectedAccounts,omitempty"`
+	// The applications that the user has authorized.
+	AuthorizedApps []*GalaxyApp `json:"authorizedApps,omitempty"`
+	// The identity URN of whoever has connected the account.
+	IdentityFromAlias string `json:"identityFromAlias"`
+	// How an account is shown.
+	AccountProfile *GalaxyAccountProfile `json:"accountProfile"`
+	// How several accounts are shown, in the order of their URNs.
+	AccountProfiles []*GalaxyAccountProfile `json:"accountProfiles"`
+	// What the user lets an application see.
+	Scopes []*GalaxyScope `json:"scopes"`
+	// What this application keeps with the user's identity; null where it keeps nothing.
+	GetExternalAppData any `json:"getExternalAppData,omitempty"`
+	// Who has authorized this application.
+	GetAuthorizedIdentities []*GalaxyAuthorizationIdentity `json:"getAuthorizedIdentities,omitempty"`
+}
+
+// Something that an application may see.
+type GalaxyScope struct {
+	// What the user agreed to, in words.
+	Permission string `json:"permission"`
+	// The scopes that stand for it.
+	Scopes []*string `json:"scopes"`
 }
 
 // What `logout` did.
