@@ -15,6 +15,7 @@ import (
 	"galaxygate/internal/httpserver"
 	"galaxygate/internal/login"
 	"galaxygate/internal/passport"
+	"galaxygate/internal/plan"
 	"galaxygate/internal/playground"
 	"galaxygate/internal/session"
 	"galaxygate/internal/store"
@@ -26,6 +27,8 @@ import (
 type house struct {
 	provider    *passport.Client
 	galaxy      *upstream.Galaxy
+	planner     *plan.Planner
+	answers     *upstream.Answers
 	sessions    *session.Manager
 	signIn      *login.Handler
 	grants      *grant.Source
@@ -37,6 +40,8 @@ type house struct {
 
 // close ends what the rooms keep running.
 func (h *house) close() {
+	h.planner.Close()
+	h.answers.Close()
 	h.galaxy.Close()
 	h.sessions.Cache.Close()
 	h.grants.Cache.Close()
@@ -137,9 +142,20 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Now:       time.Now,
 		Logger:    logger,
 	}
+	planner := plan.New(graph.Schema())
+	answers := upstream.NewAnswers(cfg.GalaxyCache, cfg.GalaxyCacheBytes, time.Now)
 	api := graph.NewServer(graph.Config{
 		Resolver: &graph.Resolver{
-			Upstream:  &upstream.Client{Tokens: grants, UserInfo: provider, Galaxy: galaxy},
+			Planner: planner,
+			Upstream: &upstream.Client{
+				Tokens:   grants,
+				UserInfo: provider,
+				Galaxy:   galaxy,
+				Answers:  answers,
+				Writes:   db,
+				Patience: cfg.GalaxyWait,
+				Logger:   logger,
+			},
 			Grants:    grants,
 			Revoker:   grants,
 			Manager:   sessions,
@@ -181,7 +197,7 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Now:            time.Now,
 	}.Handler()
 	return &house{
-		provider: provider, galaxy: galaxy, sessions: sessions, signIn: signIn, grants: grants,
+		provider: provider, galaxy: galaxy, planner: planner, answers: answers, sessions: sessions, signIn: signIn, grants: grants,
 		keeper: keeper, revocations: revocations, housekeeper: housekeeper, public: handler,
 	}, nil
 }

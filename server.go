@@ -121,7 +121,7 @@ func (h *house) run(ctx context.Context, server *httpserver.Server, logger *slog
 	revoking.Go(stopRevoking)
 	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
 	defer cancel()
-	return errors.Join(err, h.signIn.Wait(settle), h.grants.Wait(settle), revoking.Wait(settle))
+	return errors.Join(err, h.signIn.Wait(settle), h.answers.Wait(settle), h.grants.Wait(settle), revoking.Wait(settle))
 }
 
 // awaitHearing keeps a replica from serving before it hears of what the others

@@ -42,10 +42,10 @@ func (r *Resolver) consent(ctx context.Context, _ any, next graphql.Resolver, sc
 // requireConsent returns an error of code INSUFFICIENT_SCOPE, and records it,
 // unless the session's user has consented to every scope.
 func (r *Resolver) requireConsent(ctx context.Context, s session.Session, scopes []string) error {
-	g, err := r.consented(ctx, s.UserID)
+	g, err := r.grantOf(ctx, s.UserID, false)
 	if err == nil && len(scope.Without(scopes, g.Scopes)) > 0 {
 		// The user may have consented a moment ago, on another replica.
-		g, err = r.reread(ctx, s.UserID)
+		g, err = r.grantOf(ctx, s.UserID, true)
 	}
 	if err != nil {
 		return err

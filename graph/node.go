@@ -15,13 +15,25 @@ const identityURNPrefix = "urn:rollupid:identity/"
 
 // node returns the object with that ID as the session's user may see it, or nil.
 func (r *Resolver) node(ctx context.Context, s session.Session, id string) (model.Node, error) {
-	switch {
-	case id == s.Subject, isIdentity(id):
+	switch typeOf(s, id) {
+	case "User":
 		return &model.User{ID: id}, nil
-	case upstream.IsAccountID(id):
+	case "ConnectedAccount":
 		return r.accountNode(ctx, s, id)
 	default:
 		return r.sessionNode(ctx, s, id)
+	}
+}
+
+// typeOf is the type of the object with that ID, if there is one.
+func typeOf(s session.Session, id string) string {
+	switch {
+	case id == s.Subject, isIdentity(id):
+		return "User"
+	case upstream.IsAccountID(id):
+		return "ConnectedAccount"
+	default:
+		return "Session"
 	}
 }
 
@@ -34,7 +46,15 @@ func (r *Resolver) accountNode(ctx context.Context, s session.Session, id string
 	if err := r.requireConsent(ctx, s, []string{"connected_accounts"}); err != nil {
 		return nil, err
 	}
-	account, err := r.Upstream.Account(ctx, s.UserID, id)
+	claims, err := r.claims(ctx)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := r.shown(ctx)
+	if err != nil {
+		return nil, err
+	}
+	account, err := shown.Find(claims.Accounts(), id)
 	switch {
 	case errors.Is(err, upstream.ErrAccountNotFound):
 		return nil, nil

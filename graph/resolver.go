@@ -7,9 +7,9 @@ import (
 	"net/url"
 	"time"
 
-	"galaxygate/graph/model"
 	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
+	"galaxygate/internal/plan"
 	"galaxygate/internal/recent"
 	"galaxygate/internal/redirect"
 	"galaxygate/internal/session"
@@ -47,6 +47,7 @@ type SessionManager interface {
 // and not changed after. None may be named like a field of the schema, whose
 // generated method would hide it.
 type Resolver struct {
+	Planner  *plan.Planner // of Schema
 	Upstream *upstream.Client
 	Grants   Grants
 	Revoker  Revoker
@@ -70,38 +71,6 @@ func (r *Resolver) caller(ctx context.Context) (session.Session, error) {
 		return session.Session{}, unauthenticated(loginURL(r.PublicURL))
 	}
 	return s, nil
-}
-
-// claims returns what userinfo says of the caller.
-func (r *Resolver) claims(ctx context.Context) (upstream.Claims, error) {
-	s, err := r.caller(ctx)
-	if err != nil {
-		return upstream.Claims{}, err
-	}
-	return r.Upstream.Claims(ctx, s.UserID)
-}
-
-// consented returns the user's grant, read once within the operation.
-func (r *Resolver) consented(ctx context.Context, userID string) (grant.Grant, error) {
-	return upstream.Once(ctx, "grant "+userID, func(ctx context.Context) (grant.Grant, error) {
-		return r.Grants.Grant(ctx, userID)
-	})
-}
-
-// reread is consented, as it is in the store now.
-func (r *Resolver) reread(ctx context.Context, userID string) (grant.Grant, error) {
-	return upstream.Once(ctx, "stored grant "+userID, func(ctx context.Context) (grant.Grant, error) {
-		return r.Grants.Reread(ctx, userID)
-	})
-}
-
-// card returns how Galaxy presents the caller's account.
-func (r *Resolver) card(ctx context.Context, a *model.ConnectedAccount) (upstream.Card, error) {
-	s, err := r.caller(ctx)
-	if err != nil {
-		return upstream.Card{}, err
-	}
-	return r.Upstream.Card(ctx, s.UserID, fromAccount(a))
 }
 
 // end ends the caller's session with that ID. Where it is the request's own, the

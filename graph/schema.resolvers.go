@@ -7,6 +7,7 @@ package graph
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -40,21 +41,22 @@ func (r *authorizationResolver) Activity(ctx context.Context, obj *model.Authori
 }
 
 func (r *connectedAccountResolver) ID(ctx context.Context, obj *model.ConnectedAccount) (string, error) {
-	s, err := r.caller(ctx)
+	if obj.Urn != "" {
+		return obj.Urn, nil
+	}
+	shown, err := r.shown(ctx)
 	if err != nil {
 		return "", err
 	}
-	return r.Upstream.AccountID(ctx, s.UserID, fromAccount(obj))
+	return shown.ID(fromAccount(obj)), nil
 }
 
 func (r *connectedAccountResolver) Title(ctx context.Context, obj *model.ConnectedAccount) (*string, error) {
-	card, err := r.card(ctx, obj)
-	return card.Title, err
+	return r.card(ctx, obj, "title")
 }
 
 func (r *connectedAccountResolver) Icon(ctx context.Context, obj *model.ConnectedAccount) (*string, error) {
-	card, err := r.card(ctx, obj)
-	return card.Icon, err
+	return r.card(ctx, obj, "icon")
 }
 
 func (r *mutationResolver) Logout(ctx context.Context) (*model.LogoutPayload, error) {
@@ -110,18 +112,19 @@ func (r *mutationResolver) RevokeAuthorization(ctx context.Context) (*model.Revo
 }
 
 func (r *mutationResolver) DisconnectAccount(ctx context.Context, input model.DisconnectAccountInput) (*model.DisconnectAccountPayload, error) {
-	s, err := r.caller(ctx)
+	s, who, err := r.writer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.Upstream.DisconnectAccount(ctx, s.UserID, input.AccountID); err != nil {
+	defer renew(ctx)
+	if err := r.Upstream.DisconnectAccount(ctx, who, input.AccountID); err != nil {
 		return nil, err
 	}
 	return &model.DisconnectAccountPayload{DisconnectedAccountID: input.AccountID, User: viewerOf(s)}, nil
 }
 
 func (r *mutationResolver) RenameAccount(ctx context.Context, input model.RenameAccountInput) (*model.RenameAccountPayload, error) {
-	s, err := r.caller(ctx)
+	_, who, err := r.writer(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -129,33 +132,38 @@ func (r *mutationResolver) RenameAccount(ctx context.Context, input model.Rename
 	if err != nil {
 		return nil, err
 	}
-	account, err := r.Upstream.RenameAccount(ctx, s.UserID, input.AccountID, title)
+	defer renew(ctx)
+	account, err := r.Upstream.RenameAccount(ctx, who, input.AccountID, title)
 	if err != nil {
 		return nil, err
 	}
-	return &model.RenameAccountPayload{Account: toAccount(account)}, nil
+	renamed := toAccount(account)
+	renamed.Urn = input.AccountID
+	return &model.RenameAccountPayload{Account: renamed}, nil
 }
 
 func (r *mutationResolver) SetAppData(ctx context.Context, input model.SetAppDataInput) (*model.SetAppDataPayload, error) {
-	s, err := r.caller(ctx)
+	s, who, err := r.writer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.Upstream.SetAppData(ctx, s.UserID, input.Data); err != nil {
+	defer renew(ctx)
+	if err := r.Upstream.SetAppData(ctx, who, input.Data); err != nil {
 		return nil, err
 	}
 	return &model.SetAppDataPayload{User: viewerOf(s)}, nil
 }
 
 func (r *mutationResolver) RegisterSessionKey(ctx context.Context, input model.RegisterSessionKeyInput) (*model.RegisterSessionKeyPayload, error) {
-	s, err := r.caller(ctx)
+	_, who, err := r.writer(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if input.WalletAddress == "" || input.SessionPublicKey == "" {
 		return nil, badInput("walletAddress and sessionPublicKey must not be empty.")
 	}
-	key, err := r.Upstream.RegisterSessionKey(ctx, s.UserID, input.WalletAddress, input.SessionPublicKey)
+	defer renew(ctx)
+	key, err := r.Upstream.RegisterSessionKey(ctx, who, input.WalletAddress, input.SessionPublicKey)
 	if err != nil {
 		return nil, err
 	}
@@ -187,15 +195,15 @@ func (r *queryResolver) Node(ctx context.Context, id string) (model.Node, error)
 }
 
 func (r *queryResolver) Scopes(ctx context.Context) ([]*model.ConsentScope, error) {
-	return knownScopes(generated.NewExecutableSchema(generated.Config{}).Schema()), nil
+	return knownScopes(Schema()), nil
 }
 
-func (r *userResolver) Profile(ctx context.Context, obj *model.User) (*upstream.Profile, error) {
-	s, err := r.caller(ctx)
-	if err != nil {
+func (r *userResolver) Profile(ctx context.Context, obj *model.User) (*model.GalaxyProfile, error) {
+	a, err := r.galaxy(ctx, obj.ID)
+	if err != nil || isNull(a.JSON) {
 		return nil, err
 	}
-	return r.Upstream.Profile(ctx, s.UserID, obj.ID)
+	return &model.GalaxyProfile{JSON: a.JSON}, nil
 }
 
 func (r *userResolver) Email(ctx context.Context, obj *model.User) (*string, error) {
@@ -214,15 +222,11 @@ func (r *userResolver) Picture(ctx context.Context, obj *model.User) (*string, e
 }
 
 func (r *userResolver) ConnectedAccounts(ctx context.Context, obj *model.User, first *int, after *string, types []model.AccountType) (*model.ConnectedAccountConnection, error) {
-	s, err := r.caller(ctx)
+	claims, err := r.claims(ctx)
 	if err != nil {
 		return nil, err
 	}
-	accounts, err := r.Upstream.Accounts(ctx, s.UserID)
-	if err != nil {
-		return nil, err
-	}
-	p, err := paginate("accounts", ofTypes(accounts, types), accountKey, first, after)
+	p, err := paginate("accounts", ofTypes(claims.Accounts(), types), accountKey, first, after)
 	if err != nil {
 		return nil, err
 	}
@@ -235,19 +239,19 @@ func (r *userResolver) SmartContractWallets(ctx context.Context, obj *model.User
 }
 
 func (r *userResolver) AuthorizedApps(ctx context.Context, obj *model.User) ([]*upstream.App, error) {
-	s, err := r.caller(ctx)
+	a, err := r.galaxy(ctx, obj.ID)
 	if err != nil {
 		return nil, err
 	}
-	return r.Upstream.AuthorizedApps(ctx, s.UserID)
+	return upstream.Apps(a)
 }
 
-func (r *userResolver) AppData(ctx context.Context, obj *model.User) (any, error) {
-	s, err := r.caller(ctx)
-	if err != nil {
+func (r *userResolver) AppData(ctx context.Context, obj *model.User) (json.RawMessage, error) {
+	a, err := r.galaxy(ctx, obj.ID)
+	if err != nil || isNull(a.JSON) {
 		return nil, err
 	}
-	return r.Upstream.AppData(ctx, s.UserID)
+	return a.JSON, nil
 }
 
 func (r *userResolver) Authorization(ctx context.Context, obj *model.User) (*model.Authorization, error) {
@@ -255,7 +259,7 @@ func (r *userResolver) Authorization(ctx context.Context, obj *model.User) (*mod
 	if err != nil {
 		return nil, err
 	}
-	g, err := r.consented(ctx, s.UserID)
+	g, err := r.grantOf(ctx, s.UserID, false)
 	if err != nil {
 		return nil, err
 	}
@@ -276,6 +280,10 @@ func (r *userResolver) Sessions(ctx context.Context, obj *model.User, first *int
 		return nil, err
 	}
 	return sessionConnection(p, s), nil
+}
+
+func (r *userResolver) Galaxy(ctx context.Context, obj *model.User) (*model.GalaxyQuery, error) {
+	return r.mirror(ctx, obj.ID)
 }
 
 func (r *userResolver) CreatedAt(ctx context.Context, obj *model.User) (*time.Time, error) {

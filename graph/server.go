@@ -12,7 +12,6 @@ import (
 
 	"galaxygate/graph/generated"
 	"galaxygate/graph/model"
-	"galaxygate/internal/upstream"
 )
 
 // cachedDocuments is how many parsed documents are kept.
@@ -31,6 +30,9 @@ type Config struct {
 	// Timeout ends an operation that takes longer; 0 is no limit.
 	Timeout time.Duration
 }
+
+// Schema is what the server answers by.
+func Schema() *ast.Schema { return generated.NewExecutableSchema(generated.Config{}).Schema() }
 
 // NewServer returns the GraphQL server, without transports: add them.
 func NewServer(cfg Config) *handler.Server {
@@ -51,15 +53,12 @@ func NewServer(cfg Config) *handler.Server {
 	if cfg.MaxComplexity > 0 {
 		server.Use(extension.FixedComplexityLimit(cfg.MaxComplexity))
 	}
-	server.AroundOperations(func(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-		return next(upstream.NewRequest(ctx))
-	})
+	server.AroundOperations(r.plans)
 	server.AroundOperations(watchOutage)
 	if cfg.Timeout > 0 {
 		server.AroundResponses(deadline(cfg.Timeout))
 	}
 	server.AroundFields(whileWanted)
-	server.AroundFields(keepPartial)
 	return server
 }
 
@@ -97,14 +96,4 @@ func whileWanted(ctx context.Context, next graphql.Resolver) (any, error) {
 		return nil, err
 	}
 	return next(ctx)
-}
-
-// keepPartial serves a value that came beside an error with both of them.
-func keepPartial(ctx context.Context, next graphql.Resolver) (any, error) {
-	value, err := next(ctx)
-	if upstream.IsPartial(err) {
-		graphql.AddError(ctx, err)
-		return value, nil
-	}
-	return value, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -11,12 +12,15 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql/handler/transport"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
 
 	"galaxygate/graph"
 	"galaxygate/internal/audit"
@@ -24,6 +28,7 @@ import (
 	"galaxygate/internal/grant"
 	"galaxygate/internal/login"
 	"galaxygate/internal/passport"
+	"galaxygate/internal/plan"
 	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
 	"galaxygate/internal/store"
@@ -89,9 +94,15 @@ func newWorld(t *testing.T, change ...func(*world, *graph.Config)) *world {
 	w.db.Subscribe(store.Listener{
 		GrantChanged: source.Cache.Forget, SessionEnded: w.manager.Cache.Forget, Settle: source.Drain, Missed: func() {},
 	})
+	planner, answers := plan.New(graph.Schema()), upstream.NewAnswers(0, 0, time.Now)
+	t.Cleanup(planner.Close)
+	t.Cleanup(answers.Close)
 	w.resolver = &graph.Resolver{
-		Upstream: &upstream.Client{Tokens: source, UserInfo: provider, Galaxy: galaxy},
-		Grants:   source, Revoker: source, Manager: w.manager, Audit: w.audit, Events: w.db,
+		Planner: planner,
+		Upstream: &upstream.Client{
+			Tokens: source, UserInfo: provider, Galaxy: galaxy, Answers: answers, Writes: w.db, Logger: logger,
+		},
+		Grants: source, Revoker: source, Manager: w.manager, Audit: w.audit, Events: w.db,
 		PublicURL: &url.URL{Scheme: "https", Host: "gate.example"},
 		Now:       func() time.Time { return w.now() }, Logger: logger,
 	}
@@ -304,35 +315,70 @@ func (r *rollup) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		Variables map[string]any `json:"variables"`
 	}
 	name := strings.TrimPrefix(req.URL.Path, "/")
+	roots := []root{{name: name, alias: name}}
 	if name == "graphql" {
 		_ = json.NewDecoder(req.Body).Decode(&asked)
-		name = strings.FieldsFunc(asked.Query[strings.Index(asked.Query, "{")+1:], func(c rune) bool {
-			return strings.ContainsRune(" \n({}", c)
-		})[0]
+		roots = readRoots(asked.Query, asked.Variables)
+		r.calls[name]++
 	}
-	r.calls[name]++
-	if name == r.hold {
-		close(r.held)
-		<-req.Context().Done()
-		return
+	for _, root := range roots {
+		r.calls[root.name]++
 	}
 	access := strings.TrimPrefix(req.Header.Get("Authorization"), "Bearer ")
-	if canned, ok := r.replies[name]; ok {
-		if canned.retryAfter != "" {
-			w.Header().Set("Retry-After", canned.retryAfter)
+	for _, root := range roots {
+		if root.name == r.hold {
+			close(r.held)
+			<-req.Context().Done()
+			return
 		}
-		w.WriteHeader(canned.status)
-		_, _ = w.Write([]byte(canned.body))
-		return
+		if canned, ok := r.replies[root.name]; ok {
+			if canned.retryAfter != "" {
+				w.Header().Set("Retry-After", canned.retryAfter)
+			}
+			w.WriteHeader(canned.status)
+			_, _ = w.Write([]byte(strings.ReplaceAll(canned.body, strconv.Quote(root.name), strconv.Quote(root.alias))))
+			return
+		}
 	}
 	if r.refuse != "" && access == r.refuse {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	_ = json.NewEncoder(w).Encode(r.answer(name, access, asked.Variables))
+	if name != "graphql" {
+		_ = json.NewEncoder(w).Encode(r.answer(name, access))
+		return
+	}
+	data := make(map[string]any)
+	for _, root := range roots {
+		data[root.alias] = r.galaxy(root.name, root.arguments)
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"data": data})
 }
 
-func (r *rollup) answer(name, access string, variables map[string]any) any {
+// root is a field of a document's root.
+type root struct {
+	name, alias string
+	arguments   map[string]any
+}
+
+func readRoots(document string, variables map[string]any) []root {
+	parsed, err := parser.ParseQuery(&ast.Source{Input: document})
+	if err != nil {
+		return []root{{name: err.Error()}}
+	}
+	var roots []root
+	for _, selection := range parsed.Operations[0].SelectionSet {
+		f := selection.(*ast.Field)
+		arguments := make(map[string]any)
+		for _, a := range f.Arguments {
+			arguments[a.Name] = variables[a.Value.Raw]
+		}
+		roots = append(roots, root{f.Name, f.Alias, arguments})
+	}
+	return roots
+}
+
+func (r *rollup) answer(name, access string) any {
 	switch name {
 	case ".well-known/openid-configuration":
 		return map[string]any{
@@ -351,14 +397,14 @@ func (r *rollup) answer(name, access string, variables map[string]any) any {
 		}
 		return claims
 	}
-	return map[string]any{"data": map[string]any{name: r.galaxy(name, variables)}}
+	return nil
 }
 
-func (r *rollup) galaxy(name string, variables map[string]any) any {
-	urn, _ := variables["urn"].(string)
+func (r *rollup) galaxy(name string, arguments map[string]any) any {
+	urn, _ := arguments["accountURN"].(string)
 	switch name {
 	case "profile":
-		return map[string]any{"displayName": "Profile of " + urn, "pfp": map[string]any{
+		return map[string]any{"displayName": fmt.Sprint("Profile of ", arguments["targetIdentityURN"]), "pfp": map[string]any{
 			"__typename": "NFTPFP", "image": "https://img.example/n.png", "isToken": true,
 		}}
 	case "connectedAccounts":
@@ -372,7 +418,7 @@ func (r *rollup) galaxy(name string, variables map[string]any) any {
 		}
 	case "accountProfiles":
 		var cards []any
-		for _, u := range variables["urns"].([]any) {
+		for _, u := range arguments["accountURNList"].([]any) {
 			cards = append(cards, map[string]any{"id": u, "title": r.titles[u.(string)], "icon": "https://img.example/i.png"})
 		}
 		return cards
@@ -381,11 +427,11 @@ func (r *rollup) galaxy(name string, variables map[string]any) any {
 	case "getExternalAppData":
 		return r.appData
 	case "setExternalAppData":
-		r.appData = variables["data"]
+		r.appData = arguments["payload"]
 	case "updateAccountNickname":
-		r.titles[urn], _ = variables["title"].(string)
+		r.titles[urn], _ = arguments["nickname"].(string)
 	case "registerSessionKey":
-		return "key for " + variables["wallet"].(string)
+		return "key for " + arguments["smartContractWalletAccount"].(string)
 	}
 	return true
 }

@@ -261,6 +261,7 @@ type ComplexityRoot struct {
 		ConnectedAccounts    func(childComplexity int, first *int, after *string, types []model.AccountType) int
 		CreatedAt            func(childComplexity int) int
 		Email                func(childComplexity int) int
+		Galaxy               func(childComplexity int) int
 		ID                   func(childComplexity int) int
 		Name                 func(childComplexity int) int
 		Picture              func(childComplexity int) int
@@ -1151,6 +1152,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Email(childComplexity), true
+	case "User.galaxy":
+		if e.ComplexityRoot.User.Galaxy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.Galaxy(childComplexity), true
 	case "User.id":
 		if e.ComplexityRoot.User.ID == nil {
 			break
@@ -1303,6 +1310,17 @@ directive @consent(
   scopes: [String!]!
 ) on FIELD_DEFINITION
 
+"""
+Where the field has its value from: it is for those who read and extend this
+schema, and the gateway plans its requests to Galaxy by it.
+"""
+directive @galaxy(
+  "The field of Galaxy's own Query; within a type that is answered by one, its field there."
+  field: String!
+  "The argument of that field which takes the identity URN of the user."
+  subject: String
+) on FIELD_DEFINITION
+
 # A field's last directive is asked first, so @viewerOnly comes last.
 
 """
@@ -1351,7 +1369,7 @@ type User implements Node {
   "The identity URN: what Rollup calls ` + "`" + `sub` + "`" + `."
   id: ID!
   "The public profile, from Galaxy. It and ` + "`" + `id` + "`" + ` are all that is seen of other users."
-  profile: GalaxyProfile
+  profile: GalaxyProfile @galaxy(field: "profile", subject: "targetIdentityURN")
   "The e-mail address that the user chose to share."
   email: String @consent(scopes: ["email"]) @viewerOnly
   "The name that the user goes by."
@@ -1370,9 +1388,9 @@ type User implements Node {
   "The smart-contract wallets that the user chose to share."
   smartContractWallets: [SmartContractWallet!] @consent(scopes: ["erc_4337"]) @viewerOnly
   "The applications that the user has authorized at Rollup."
-  authorizedApps: [AuthorizedApp!] @viewerOnly
+  authorizedApps: [AuthorizedApp!] @galaxy(field: "authorizedApps") @viewerOnly
   "What this application keeps with the user's identity in Galaxy; null where it keeps nothing."
-  appData: JSON @viewerOnly
+  appData: JSON @galaxy(field: "getExternalAppData") @viewerOnly
   "What the user has consented to, and the state of the stored tokens; never the tokens."
   authorization: Authorization! @viewerOnly
   "The user's live sessions, newest first."
@@ -1382,6 +1400,8 @@ type User implements Node {
     "The cursor to continue after."
     after: String
   ): SessionConnection! @viewerOnly
+  "Galaxy's own query type, as the user: whatever has no typed field above."
+  galaxy: GalaxyQuery @viewerOnly
   "When the user first signed in here."
   createdAt: DateTime! @viewerOnly
 }
@@ -1617,7 +1637,7 @@ type AuthorizedApp {
   "The application's icon."
   icon: URL
   "When the user authorized it."
-  authorizedAt: DateTime!
+  authorizedAt: DateTime! @galaxy(field: "timestamp")
 }
 
 "A user's stored consent."
@@ -2201,6 +2221,30 @@ func (ec *executionContext) childFields_GalaxyProfile(ctx context.Context, field
 	return nil, fmt.Errorf("no field named %q was found under type GalaxyProfile", field.Name)
 }
 
+func (ec *executionContext) childFields_GalaxyQuery(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "profile":
+		return ec.fieldContext_GalaxyQuery_profile(ctx, field)
+	case "connectedAccounts":
+		return ec.fieldContext_GalaxyQuery_connectedAccounts(ctx, field)
+	case "authorizedApps":
+		return ec.fieldContext_GalaxyQuery_authorizedApps(ctx, field)
+	case "identityFromAlias":
+		return ec.fieldContext_GalaxyQuery_identityFromAlias(ctx, field)
+	case "accountProfile":
+		return ec.fieldContext_GalaxyQuery_accountProfile(ctx, field)
+	case "accountProfiles":
+		return ec.fieldContext_GalaxyQuery_accountProfiles(ctx, field)
+	case "scopes":
+		return ec.fieldContext_GalaxyQuery_scopes(ctx, field)
+	case "getExternalAppData":
+		return ec.fieldContext_GalaxyQuery_getExternalAppData(ctx, field)
+	case "getAuthorizedIdentities":
+		return ec.fieldContext_GalaxyQuery_getAuthorizedIdentities(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type GalaxyQuery", field.Name)
+}
+
 func (ec *executionContext) childFields_GalaxyScope(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "permission":
@@ -2365,6 +2409,8 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_authorization(ctx, field)
 	case "sessions":
 		return ec.fieldContext_User_sessions(ctx, field)
+	case "galaxy":
+		return ec.fieldContext_User_galaxy(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_User_createdAt(ctx, field)
 	}

@@ -4,6 +4,7 @@ package generated
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -49,16 +50,17 @@ type QueryResolver interface {
 	Scopes(ctx context.Context) ([]*model.ConsentScope, error)
 }
 type UserResolver interface {
-	Profile(ctx context.Context, obj *model.User) (*upstream.Profile, error)
+	Profile(ctx context.Context, obj *model.User) (*model.GalaxyProfile, error)
 	Email(ctx context.Context, obj *model.User) (*string, error)
 	Name(ctx context.Context, obj *model.User) (*string, error)
 	Picture(ctx context.Context, obj *model.User) (*string, error)
 	ConnectedAccounts(ctx context.Context, obj *model.User, first *int, after *string, types []model.AccountType) (*model.ConnectedAccountConnection, error)
 	SmartContractWallets(ctx context.Context, obj *model.User) ([]*upstream.Wallet, error)
 	AuthorizedApps(ctx context.Context, obj *model.User) ([]*upstream.App, error)
-	AppData(ctx context.Context, obj *model.User) (any, error)
+	AppData(ctx context.Context, obj *model.User) (json.RawMessage, error)
 	Authorization(ctx context.Context, obj *model.User) (*model.Authorization, error)
 	Sessions(ctx context.Context, obj *model.User, first *int, after *string) (*model.SessionConnection, error)
+	Galaxy(ctx context.Context, obj *model.User) (*model.GalaxyQuery, error)
 	CreatedAt(ctx context.Context, obj *model.User) (*time.Time, error)
 }
 
@@ -1876,8 +1878,8 @@ func (ec *executionContext) _GalaxyNode_qc(ctx context.Context, field graphql.Co
 			return obj.Qc, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v any) graphql.Marshaler {
-			return ec.marshalOJSON2interface(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
 		},
 		true,
 		false,
@@ -1899,8 +1901,8 @@ func (ec *executionContext) _GalaxyNode_rc(ctx context.Context, field graphql.Co
 			return obj.Rc, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v any) graphql.Marshaler {
-			return ec.marshalOJSON2interface(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
 		},
 		true,
 		false,
@@ -1910,7 +1912,7 @@ func (ec *executionContext) fieldContext_GalaxyNode_rc(_ context.Context, field 
 	return graphql.NewScalarFieldContext("GalaxyNode", field, false, false, errors.New("field of type JSON does not have child fields"))
 }
 
-func (ec *executionContext) _GalaxyProfile_displayName(ctx context.Context, field graphql.CollectedField, obj *upstream.Profile) (ret graphql.Marshaler) {
+func (ec *executionContext) _GalaxyProfile_displayName(ctx context.Context, field graphql.CollectedField, obj *model.GalaxyProfile) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1933,7 +1935,7 @@ func (ec *executionContext) fieldContext_GalaxyProfile_displayName(_ context.Con
 	return graphql.NewScalarFieldContext("GalaxyProfile", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _GalaxyProfile_pfp(ctx context.Context, field graphql.CollectedField, obj *upstream.Profile) (ret graphql.Marshaler) {
+func (ec *executionContext) _GalaxyProfile_pfp(ctx context.Context, field graphql.CollectedField, obj *model.GalaxyProfile) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -1945,8 +1947,8 @@ func (ec *executionContext) _GalaxyProfile_pfp(ctx context.Context, field graphq
 			return obj.Pfp, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v upstream.PFP) graphql.Marshaler {
-			return ec.marshalOPFP2galaxygateᚋinternalᚋupstreamᚐPFP(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v model.Pfp) graphql.Marshaler {
+			return ec.marshalOPFP2galaxygateᚋgraphᚋmodelᚐPfp(ctx, selections, v)
 		},
 		true,
 		false,
@@ -1968,8 +1970,8 @@ func (ec *executionContext) _GalaxyQuery_profile(ctx context.Context, field grap
 			return obj.Profile, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *upstream.Profile) graphql.Marshaler {
-			return ec.marshalOGalaxyProfile2ᚖgalaxygateᚋinternalᚋupstreamᚐProfile(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.GalaxyProfile) graphql.Marshaler {
+			return ec.marshalOGalaxyProfile2ᚖgalaxygateᚋgraphᚋmodelᚐGalaxyProfile(ctx, selections, v)
 		},
 		true,
 		false,
@@ -2258,8 +2260,8 @@ func (ec *executionContext) _GalaxyQuery_getExternalAppData(ctx context.Context,
 			return obj.GetExternalAppData, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v any) graphql.Marshaler {
-			return ec.marshalOJSON2interface(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
 		},
 		true,
 		false,
@@ -2751,7 +2753,7 @@ func (ec *executionContext) fieldContext_Mutation_registerSessionKey(ctx context
 	return fc, nil
 }
 
-func (ec *executionContext) _NFTPFP_image(ctx context.Context, field graphql.CollectedField, obj *upstream.NFTPFP) (ret graphql.Marshaler) {
+func (ec *executionContext) _NFTPFP_image(ctx context.Context, field graphql.CollectedField, obj *model.Nftpfp) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -2774,7 +2776,7 @@ func (ec *executionContext) fieldContext_NFTPFP_image(_ context.Context, field g
 	return graphql.NewScalarFieldContext("NFTPFP", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _NFTPFP_isToken(ctx context.Context, field graphql.CollectedField, obj *upstream.NFTPFP) (ret graphql.Marshaler) {
+func (ec *executionContext) _NFTPFP_isToken(ctx context.Context, field graphql.CollectedField, obj *model.Nftpfp) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3761,7 +3763,7 @@ func (ec *executionContext) fieldContext_SmartContractWallet_address(_ context.C
 	return graphql.NewScalarFieldContext("SmartContractWallet", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _StandardPFP_image(ctx context.Context, field graphql.CollectedField, obj *upstream.StandardPFP) (ret graphql.Marshaler) {
+func (ec *executionContext) _StandardPFP_image(ctx context.Context, field graphql.CollectedField, obj *model.StandardPfp) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -3819,8 +3821,8 @@ func (ec *executionContext) _User_profile(ctx context.Context, field graphql.Col
 			return ec.Resolvers.User().Profile(ctx, obj)
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *upstream.Profile) graphql.Marshaler {
-			return ec.marshalOGalaxyProfile2ᚖgalaxygateᚋinternalᚋupstreamᚐProfile(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.GalaxyProfile) graphql.Marshaler {
+			return ec.marshalOGalaxyProfile2ᚖgalaxygateᚋgraphᚋmodelᚐGalaxyProfile(ctx, selections, v)
 		},
 		true,
 		false,
@@ -4170,7 +4172,7 @@ func (ec *executionContext) _User_appData(ctx context.Context, field graphql.Col
 
 			directive1 := func(ctx context.Context) (any, error) {
 				if ec.Directives.ViewerOnly == nil {
-					var zeroVal any
+					var zeroVal json.RawMessage
 					return zeroVal, errors.New("directive viewerOnly is not implemented")
 				}
 				return ec.Directives.ViewerOnly(ctx, obj, directive0)
@@ -4179,8 +4181,8 @@ func (ec *executionContext) _User_appData(ctx context.Context, field graphql.Col
 			next = directive1
 			return next
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v any) graphql.Marshaler {
-			return ec.marshalOJSON2interface(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
 		},
 		true,
 		false,
@@ -4288,6 +4290,51 @@ func (ec *executionContext) fieldContext_User_sessions(ctx context.Context, fiel
 	if fc.Args, err = ec.field_User_sessions_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _User_galaxy(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_galaxy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.User().Galaxy(ctx, obj)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.ViewerOnly == nil {
+					var zeroVal *model.GalaxyQuery
+					return zeroVal, errors.New("directive viewerOnly is not implemented")
+				}
+				return ec.Directives.ViewerOnly(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.GalaxyQuery) graphql.Marshaler {
+			return ec.marshalOGalaxyQuery2ᚖgalaxygateᚋgraphᚋmodelᚐGalaxyQuery(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_User_galaxy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "User",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_GalaxyQuery(ctx, field)
+		},
 	}
 	return fc, nil
 }
@@ -4523,7 +4570,7 @@ func (ec *executionContext) unmarshalInputSetAppDataInput(ctx context.Context, o
 		switch k {
 		case "data":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("data"))
-			data, err := ec.unmarshalNJSON2interface(ctx, v)
+			data, err := ec.unmarshalNJSON2encodingᚋjsonᚐRawMessage(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -4571,20 +4618,20 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 	}
 }
 
-func (ec *executionContext) _PFP(ctx context.Context, sel ast.SelectionSet, obj upstream.PFP) graphql.Marshaler {
+func (ec *executionContext) _PFP(ctx context.Context, sel ast.SelectionSet, obj model.Pfp) graphql.Marshaler {
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
-	case upstream.StandardPFP:
+	case model.StandardPfp:
 		return ec._StandardPFP(ctx, sel, &obj)
-	case *upstream.StandardPFP:
+	case *model.StandardPfp:
 		if obj == nil {
 			return graphql.Null
 		}
 		return ec._StandardPFP(ctx, sel, obj)
-	case upstream.NFTPFP:
+	case model.Nftpfp:
 		return ec._NFTPFP(ctx, sel, &obj)
-	case *upstream.NFTPFP:
+	case *model.Nftpfp:
 		if obj == nil {
 			return graphql.Null
 		}
@@ -5536,7 +5583,7 @@ func (ec *executionContext) _GalaxyNode(ctx context.Context, sel ast.SelectionSe
 
 var galaxyProfileImplementors = []string{"GalaxyProfile"}
 
-func (ec *executionContext) _GalaxyProfile(ctx context.Context, sel ast.SelectionSet, obj *upstream.Profile) graphql.Marshaler {
+func (ec *executionContext) _GalaxyProfile(ctx context.Context, sel ast.SelectionSet, obj *model.GalaxyProfile) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, galaxyProfileImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -5835,7 +5882,7 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 
 var nFTPFPImplementors = []string{"NFTPFP", "PFP"}
 
-func (ec *executionContext) _NFTPFP(ctx context.Context, sel ast.SelectionSet, obj *upstream.NFTPFP) graphql.Marshaler {
+func (ec *executionContext) _NFTPFP(ctx context.Context, sel ast.SelectionSet, obj *model.Nftpfp) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, nFTPFPImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -6546,7 +6593,7 @@ func (ec *executionContext) _SmartContractWallet(ctx context.Context, sel ast.Se
 
 var standardPFPImplementors = []string{"StandardPFP", "PFP"}
 
-func (ec *executionContext) _StandardPFP(ctx context.Context, sel ast.SelectionSet, obj *upstream.StandardPFP) graphql.Marshaler {
+func (ec *executionContext) _StandardPFP(ctx context.Context, sel ast.SelectionSet, obj *model.StandardPfp) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, standardPFPImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -6979,6 +7026,44 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "galaxy":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._User_galaxy(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "createdAt":
 			field := field
 
@@ -7326,12 +7411,12 @@ func (ec *executionContext) marshalNGalaxyScope2ᚕᚖgalaxygateᚋgraphᚋmodel
 	return ret
 }
 
-func (ec *executionContext) unmarshalNJSON2interface(ctx context.Context, v any) (any, error) {
-	res, err := graphql.UnmarshalAny(v)
+func (ec *executionContext) unmarshalNJSON2encodingᚋjsonᚐRawMessage(ctx context.Context, v any) (json.RawMessage, error) {
+	res, err := model.UnmarshalJSON(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNJSON2interface(ctx context.Context, sel ast.SelectionSet, v any) graphql.Marshaler {
+func (ec *executionContext) marshalNJSON2encodingᚋjsonᚐRawMessage(ctx context.Context, sel ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -7339,7 +7424,7 @@ func (ec *executionContext) marshalNJSON2interface(ctx context.Context, sel ast.
 		return graphql.Null
 	}
 	_ = sel
-	res := graphql.MarshalAny(v)
+	res := model.MarshalJSON(v)
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -7702,11 +7787,18 @@ func (ec *executionContext) marshalOGalaxyNode2ᚕᚖgalaxygateᚋgraphᚋmodel�
 	return ret
 }
 
-func (ec *executionContext) marshalOGalaxyProfile2ᚖgalaxygateᚋinternalᚋupstreamᚐProfile(ctx context.Context, sel ast.SelectionSet, v *upstream.Profile) graphql.Marshaler {
+func (ec *executionContext) marshalOGalaxyProfile2ᚖgalaxygateᚋgraphᚋmodelᚐGalaxyProfile(ctx context.Context, sel ast.SelectionSet, v *model.GalaxyProfile) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
-	return ec._GalaxyProfile(ctx, sel, v)
+	return v
+}
+
+func (ec *executionContext) marshalOGalaxyQuery2ᚖgalaxygateᚋgraphᚋmodelᚐGalaxyQuery(ctx context.Context, sel ast.SelectionSet, v *model.GalaxyQuery) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
 }
 
 func (ec *executionContext) marshalOGalaxyScope2ᚖgalaxygateᚋgraphᚋmodelᚐGalaxyScope(ctx context.Context, sel ast.SelectionSet, v *model.GalaxyScope) graphql.Marshaler {
@@ -7716,21 +7808,21 @@ func (ec *executionContext) marshalOGalaxyScope2ᚖgalaxygateᚋgraphᚋmodelᚐ
 	return ec._GalaxyScope(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalOJSON2interface(ctx context.Context, v any) (any, error) {
+func (ec *executionContext) unmarshalOJSON2encodingᚋjsonᚐRawMessage(ctx context.Context, v any) (json.RawMessage, error) {
 	if v == nil {
 		return nil, nil
 	}
-	res, err := graphql.UnmarshalAny(v)
+	res, err := model.UnmarshalJSON(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOJSON2interface(ctx context.Context, sel ast.SelectionSet, v any) graphql.Marshaler {
+func (ec *executionContext) marshalOJSON2encodingᚋjsonᚐRawMessage(ctx context.Context, sel ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	_ = sel
 	_ = ctx
-	res := graphql.MarshalAny(v)
+	res := model.MarshalJSON(v)
 	return res
 }
 
@@ -7741,7 +7833,7 @@ func (ec *executionContext) marshalONode2galaxygateᚋgraphᚋmodelᚐNode(ctx c
 	return ec._Node(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalOPFP2galaxygateᚋinternalᚋupstreamᚐPFP(ctx context.Context, sel ast.SelectionSet, v upstream.PFP) graphql.Marshaler {
+func (ec *executionContext) marshalOPFP2galaxygateᚋgraphᚋmodelᚐPfp(ctx context.Context, sel ast.SelectionSet, v model.Pfp) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

@@ -3,17 +3,21 @@
 package model
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
 	"time"
-
-	"galaxygate/internal/upstream"
 )
 
 // Anything that has an ID of its own.
 type Node interface {
 	IsNode()
+}
+
+// A profile picture: an image, or one that belongs to a token.
+type Pfp interface {
+	IsPfp()
 }
 
 // Something that happened to a user's consent, tokens or sessions.
@@ -76,6 +80,8 @@ type ConnectedAccount struct {
 	RawType string `json:"rawType"`
 	// The address, e-mail or user name.
 	Identifier string `json:"identifier"`
+	// what Galaxy calls it, where that is known already
+	Urn string `json:"-"`
 }
 
 func (ConnectedAccount) IsNode() {}
@@ -175,9 +181,9 @@ type GalaxyNode struct {
 	// The URN's f-component.
 	Fragment *string `json:"fragment,omitempty"`
 	// The URN's q-component: `alias` is the address, e-mail or user name.
-	Qc any `json:"qc,omitempty"`
+	Qc json.RawMessage `json:"qc,omitempty"`
 	// The URN's r-component: `addr_type` is the account's type.
-	Rc any `json:"rc,omitempty"`
+	Rc json.RawMessage `json:"rc,omitempty"`
 }
 
 // Which part of a list of Galaxy's to show.
@@ -188,12 +194,22 @@ type GalaxyPagination struct {
 	Limit int `json:"limit"`
 }
 
+// A public profile, as Galaxy shows it.
+type GalaxyProfile struct {
+	// The name to show.
+	DisplayName *string `json:"displayName,omitempty"`
+	// The profile picture.
+	Pfp Pfp `json:"pfp,omitempty"`
+	// the answer, as it goes to the client
+	JSON []byte `json:"-"`
+}
+
 // What can be asked of Galaxy itself, field for field: a query that was written for
 // Galaxy is answered here as well. A type `GalaxyX` is Galaxy's `X`; the others have
 // Galaxy's own names. `galaxygate galaxy diff` tells what has changed there.
 type GalaxyQuery struct {
 	// A public profile; null where there is none.
-	Profile *upstream.Profile `json:"profile,omitempty"`
+	Profile *GalaxyProfile `json:"profile,omitempty"`
 	// The accounts that somebody shows to everyone.
 	ConnectedAccounts []*GalaxyNode `json:"connectedAccounts,omitempty"`
 	// The applications that the user has authorized.
@@ -207,9 +223,11 @@ type GalaxyQuery struct {
 	// What the user lets an application see.
 	Scopes []*GalaxyScope `json:"scopes"`
 	// What this application keeps with the user's identity; null where it keeps nothing.
-	GetExternalAppData any `json:"getExternalAppData,omitempty"`
+	GetExternalAppData json.RawMessage `json:"getExternalAppData,omitempty"`
 	// Who has authorized this application.
 	GetAuthorizedIdentities []*GalaxyAuthorizationIdentity `json:"getAuthorizedIdentities,omitempty"`
+	// the answer, as it goes to the client
+	JSON []byte `json:"-"`
 }
 
 // Something that an application may see.
@@ -225,6 +243,16 @@ type LogoutPayload struct {
 	// The session that ended.
 	SessionID string `json:"sessionId"`
 }
+
+// The image of a non-fungible token.
+type Nftpfp struct {
+	// The image's address.
+	Image *string `json:"image,omitempty"`
+	// Whether a token stands behind the image.
+	IsToken *bool `json:"isToken,omitempty"`
+}
+
+func (Nftpfp) IsPfp() {}
 
 // Where a page lies in the whole (the Relay connection specification).
 type PageInfo struct {
@@ -339,7 +367,7 @@ type SessionEdge struct {
 // What to keep with the user's identity.
 type SetAppDataInput struct {
 	// The data that replaces what was kept.
-	Data any `json:"data"`
+	Data json.RawMessage `json:"data"`
 }
 
 // What `setAppData` did.
@@ -347,6 +375,14 @@ type SetAppDataPayload struct {
 	// The user, as they are now.
 	User *User `json:"user"`
 }
+
+// An image.
+type StandardPfp struct {
+	// The image's address.
+	Image *string `json:"image,omitempty"`
+}
+
+func (StandardPfp) IsPfp() {}
 
 // A Rollup identity.
 type User struct {

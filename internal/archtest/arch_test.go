@@ -24,7 +24,7 @@ var leaves = []string{
 // arrows are the rooms that each room may import beside the leaves. package
 // main knows all. A room that is not here does not exist.
 var arrows = map[string][]string{
-	"graph":               {"graph/generated", "graph/model", "internal/upstream", "internal/grant", "internal/session"},
+	"graph":               {"graph/generated", "graph/model", "internal/plan", "internal/upstream", "internal/grant", "internal/session"},
 	"graph/generated":     {"graph/model", "internal/upstream", "internal/grant", "internal/session"},
 	"graph/model":         {"internal/upstream", "internal/grant", "internal/session"},
 	"migrations":          {},
@@ -44,6 +44,7 @@ var arrows = map[string][]string{
 	"internal/login":      {"internal/passport", "internal/grant", "internal/session"},
 	"internal/passport":   {"internal/grant"},
 	"internal/pgtest":     {},
+	"internal/plan":       {},
 	"internal/playground": {},
 	"internal/recent":     {},
 	"internal/redirect":   {},
@@ -56,7 +57,7 @@ var arrows = map[string][]string{
 	"internal/strictop":   {},
 	"internal/telemetry":  {},
 	"internal/testdb":     {"internal/store", "internal/vault", "internal/pgtest"},
-	"internal/upstream":   {"internal/grant"},
+	"internal/upstream":   {"internal/grant", "internal/plan"},
 	"internal/vault":      {},
 }
 
@@ -66,13 +67,14 @@ var foreign = map[string][]string{
 	"github.com/lib/pq":              {"internal/store", "internal/pgtest"},
 	"modernc.org/sqlite":             {"internal/store"},
 	"github.com/99designs/gqlgen":    {"graph", "graph/generated", "graph/model", "internal/httpserver"},
-	"github.com/vektah/gqlparser":    {"graph", "graph/generated", "graph/model", "internal/httpserver"},
+	"github.com/vektah/gqlparser":    {"graph", "graph/generated", "graph/model", "internal/httpserver", "internal/plan"},
 	"github.com/coreos/go-oidc":      {"internal/passport"},
 	"golang.org/x/oauth2":            {"internal/passport"},
 	"github.com/zitadel/oidc":        {"internal/strictop"},
 	"github.com/graph-gophers":       {"internal/devrollup"},
 	"github.com/tink-crypto/tink-go": {"internal/vault"},
-	"github.com/maypok86/otter":      {"internal/cache", "internal/httpserver"},
+	"github.com/maypok86/otter":      {"internal/cache", "internal/httpserver", "internal/plan", "internal/upstream"},
+	"github.com/go-json-experiment":  {"internal/plan"},
 }
 
 // noHTTP are the rooms that must not know how they are reached.

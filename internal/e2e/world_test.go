@@ -293,7 +293,8 @@ func providers() map[string]func(*testing.T, string) *provider {
 func settle(t *testing.T, database string, with func(*testing.T, string) *provider, more map[string]string) *world {
 	t.Helper()
 	w := &world{database: database, keyset: keys(t)}
-	env := map[string]string{"DATABASE_URL": database, "TOKEN_KEYSET": w.keyset, "RATE_LIMIT": "0"}
+	// Most tests are about what is asked upstream: nothing is answered from memory.
+	env := map[string]string{"DATABASE_URL": database, "TOKEN_KEYSET": w.keyset, "RATE_LIMIT": "0", "GALAXY_CACHE": "0"}
 	w.gateway = prepare(t, env)
 	w.provider = with(t, w.url+"/auth/callback")
 	for _, variables := range []map[string]string{w.settings, more} {

@@ -1,12 +1,15 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"slices"
 	"strings"
+
+	"galaxygate/internal/plan"
 )
 
 // Errors of what is done with a connected account.
@@ -31,143 +34,133 @@ func IsAccountID(id string) bool {
 }
 
 // Accounts returns the accounts that the user has consented to share, each once,
-// ordered by type and identifier. It asks userinfo alone.
-func (c *Client) Accounts(ctx context.Context, userID string) ([]Account, error) {
-	claims, err := c.Claims(ctx, userID)
-	if err != nil {
-		return nil, err
-	}
-	accounts := slices.DeleteFunc(slices.Clone(claims.ConnectedAccounts), func(a Account) bool {
+// ordered by type and identifier.
+func (c Claims) Accounts() []Account {
+	accounts := slices.DeleteFunc(slices.Clone(c.ConnectedAccounts), func(a Account) bool {
 		return a.Identifier == ""
 	})
 	slices.SortFunc(accounts, func(a, b Account) int {
-		if order := strings.Compare(a.Type, b.Type); order != 0 {
-			return order
-		}
-		return strings.Compare(a.Identifier, b.Identifier)
+		return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Identifier, b.Identifier))
 	})
-	return slices.Compact(accounts), nil
+	return slices.Compact(accounts)
 }
 
-// AccountID returns the account's URN where Galaxy shows the account, else an ID
-// of the gateway's own.
-func (c *Client) AccountID(ctx context.Context, userID string, a Account) (string, error) {
-	shown, err := c.shown(ctx, userID)
-	if err != nil {
-		return "", err
+// Shown are the accounts that Galaxy shows: their URNs.
+type Shown map[Account]string
+
+// ShownIn are the accounts in the answer to plan.Accounts.
+func ShownIn(a *Answer) (Shown, error) {
+	nodes, err := decode[[]struct {
+		BaseURN string `json:"baseUrn"`
+		QC      struct {
+			Alias string `json:"alias"`
+		} `json:"qc"`
+		RC struct {
+			Type string `json:"addr_type"`
+		} `json:"rc"`
+	}](a)
+	if err == nil && len(a.Errors) > 0 {
+		err = a.Errors[0].Error
 	}
-	if urn, ok := shown[canonical(a)]; ok {
-		return urn, nil
+	shown := make(Shown, len(nodes))
+	for _, n := range nodes {
+		shown[canonical(Account{Type: n.RC.Type, Identifier: n.QC.Alias})] = bareURN(n.BaseURN)
 	}
-	return ownID(a), nil
+	return shown, err
 }
 
-// Account returns the shared account with that ID, or ErrAccountNotFound.
-func (c *Client) Account(ctx context.Context, userID, id string) (Account, error) {
-	accounts, err := c.Accounts(ctx, userID)
-	if err != nil {
-		return Account{}, err
-	}
-	for _, a := range accounts {
-		of, err := c.AccountID(ctx, userID, a)
-		if err != nil {
-			return Account{}, err
-		}
-		if of == id {
-			return a, nil
-		}
-	}
-	return Account{}, ErrAccountNotFound
-}
+// URN is what Galaxy calls the account; empty where it does not show it.
+func (s Shown) URN(a Account) string { return s[canonical(a)] }
 
-// Card returns how Galaxy presents the account. It asks Galaxy for the cards of
-// all shared accounts at once, once their URNs are known.
-func (c *Client) Card(ctx context.Context, userID string, a Account) (Card, error) {
-	accounts, err := c.Accounts(ctx, userID)
-	if err != nil {
-		return Card{}, err
-	}
-	shown, err := c.shown(ctx, userID)
-	if err != nil {
-		return Card{}, err
-	}
-	urn, ok := shown[canonical(a)]
-	if !ok {
-		return Card{}, nil
-	}
+// ID is the account's URN where Galaxy shows the account, else an ID of the
+// gateway's own.
+func (s Shown) ID(a Account) string { return cmp.Or(s.URN(a), ownID(a)) }
+
+// URNs are those of the accounts that are shown.
+func (s Shown) URNs(accounts []Account) []string {
 	var urns []string
-	for _, other := range accounts {
-		if u, ok := shown[canonical(other)]; ok {
-			urns = append(urns, u)
+	for _, a := range accounts {
+		if urn := s.URN(a); urn != "" {
+			urns = append(urns, urn)
 		}
 	}
-	data, err := query[struct {
-		Profiles []struct {
-			ID    string  `json:"id"`
-			Title *string `json:"title"`
-			Icon  *string `json:"icon"`
-		} `json:"accountProfiles"`
-	}](ctx, c, userID, accountProfilesDocument, map[string]any{"urns": urns})
-	for _, p := range data.Profiles {
-		if bareURN(p.ID) == urn {
-			return Card{Title: p.Title, Icon: p.Icon}, err
+	return urns
+}
+
+// Find returns the one of the accounts that has that ID, or ErrAccountNotFound.
+func (s Shown) Find(accounts []Account, id string) (Account, error) {
+	i := slices.IndexFunc(accounts, func(a Account) bool { return s.ID(a) == id })
+	if i < 0 {
+		return Account{}, ErrAccountNotFound
+	}
+	return accounts[i], nil
+}
+
+// CardIn is what Galaxy shows of the account with that URN, in the answer to
+// plan.Cards: its "title" or its "icon"; nil where it has none.
+func CardIn(a *Answer, urn, field string) (*string, error) {
+	cards, err := decode[[]map[string]*string](a)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(cards, func(card map[string]*string) bool {
+		return card["id"] != nil && bareURN(*card["id"]) == urn
+	})
+	for _, e := range a.Errors {
+		if len(e.Path) < 2 || e.Path[0] == i && e.Path[1] == field {
+			return nil, e.Error
 		}
 	}
-	return Card{}, err
+	if i < 0 {
+		return nil, nil
+	}
+	return cards[i][field], nil
 }
 
 // DisconnectAccount disconnects the account with that ID from the user's
 // identity. It returns ErrAccountNotFound, or ErrAccountNotShown.
-func (c *Client) DisconnectAccount(ctx context.Context, userID, id string) error {
-	if _, err := c.changeable(ctx, userID, id); err != nil {
+func (c *Client) DisconnectAccount(ctx context.Context, who Caller, id string) error {
+	if _, err := c.changeable(ctx, who, id); err != nil {
 		return err
 	}
 	var data struct {
 		Done bool `json:"disconnectAccount"`
 	}
-	return c.mutate(ctx, userID, disconnectAccountDocument, map[string]any{"urn": id}, &data, &data.Done)
+	return c.mutate(ctx, who, disconnectAccountDocument, map[string]any{"urn": id}, &data, &data.Done)
 }
 
 // RenameAccount gives the account with that ID another title and returns it. It
 // returns ErrAccountNotFound, or ErrAccountNotShown.
-func (c *Client) RenameAccount(ctx context.Context, userID, id, title string) (Account, error) {
-	a, err := c.changeable(ctx, userID, id)
+func (c *Client) RenameAccount(ctx context.Context, who Caller, id, title string) (Account, error) {
+	a, err := c.changeable(ctx, who, id)
 	if err != nil {
 		return Account{}, err
 	}
 	var data struct {
 		Done bool `json:"updateAccountNickname"`
 	}
-	return a, c.mutate(ctx, userID, renameAccountDocument, map[string]any{"urn": id, "title": title}, &data, &data.Done)
+	return a, c.mutate(ctx, who, renameAccountDocument, map[string]any{"urn": id, "title": title}, &data, &data.Done)
 }
 
 // changeable returns the shared account with that ID, if Galaxy knows it too.
-func (c *Client) changeable(ctx context.Context, userID, id string) (Account, error) {
-	a, err := c.Account(ctx, userID, id)
+func (c *Client) changeable(ctx context.Context, who Caller, id string) (Account, error) {
+	claims, err := c.Claims(ctx, who)
+	if err != nil {
+		return Account{}, err
+	}
+	question, err := plan.Accounts().With()
+	if err != nil {
+		return Account{}, err
+	}
+	shown, err := ShownIn(c.Ask(ctx, who, []plan.Question{question})[0])
+	if err != nil {
+		return Account{}, err
+	}
+	a, err := shown.Find(claims.Accounts(), id)
 	if err == nil && id == ownID(a) {
 		err = ErrAccountNotShown
 	}
 	return a, err
-}
-
-// shown returns the URNs of the accounts that Galaxy shows, by canonical account.
-func (c *Client) shown(ctx context.Context, userID string) (map[Account]string, error) {
-	data, err := query[struct {
-		Nodes []struct {
-			BaseURN string `json:"baseUrn"`
-			QC      struct {
-				Alias string `json:"alias"`
-			} `json:"qc"`
-			RC struct {
-				Type string `json:"addr_type"`
-			} `json:"rc"`
-		} `json:"connectedAccounts"`
-	}](ctx, c, userID, connectedAccountsDocument, nil)
-	shown := make(map[Account]string, len(data.Nodes))
-	for _, n := range data.Nodes {
-		shown[canonical(Account{Type: n.RC.Type, Identifier: n.QC.Alias})] = bareURN(n.BaseURN)
-	}
-	return shown, err
 }
 
 // canonical is the account as Galaxy and userinfo both would write it: they may

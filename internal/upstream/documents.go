@@ -1,26 +1,8 @@
 package upstream
 
-// What is asked of Galaxy. Each document asks for one thing, so that an error
-// concerns that thing.
+// What Galaxy is asked to change. Each document asks for one thing, so that an
+// error concerns that thing.
 const (
-	profileDocument = `query Profile($urn: String) {
-  profile(targetIdentityURN: $urn) {
-    displayName
-    pfp { __typename ... on StandardPFP { image } ... on NFTPFP { image isToken } }
-  }
-}`
-	authorizedAppsDocument = `query AuthorizedApps {
-  authorizedApps { clientId title icon timestamp }
-}`
-	appDataDocument = `query AppData {
-  getExternalAppData
-}`
-	connectedAccountsDocument = `query ConnectedAccounts {
-  connectedAccounts { baseUrn qc rc }
-}`
-	accountProfilesDocument = `query AccountProfiles($urns: [String!]) {
-  accountProfiles(accountURNList: $urns) { id title icon }
-}`
 	disconnectAccountDocument = `mutation DisconnectAccount($urn: String!) {
   disconnectAccount(accountURN: $urn)
 }`

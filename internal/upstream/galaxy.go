@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"galaxygate/internal/grant"
+	"galaxygate/internal/plan"
 	"galaxygate/internal/secret"
 )
 
@@ -63,12 +64,44 @@ func (g *Galaxy) Close() { g.http.CloseIdleConnections() }
 // error is an *Error, or ctx's where the caller has left. With a Partial error the
 // data is decoded as far as it came.
 func (g *Galaxy) ask(ctx context.Context, access secret.Text, document string, variables map[string]any, data any) error {
+	body, err := json.Marshal(struct {
+		Query     string         `json:"query"`
+		Variables map[string]any `json:"variables,omitempty"`
+	}{document, variables})
+	if err != nil {
+		return fmt.Errorf("encode galaxy request: %w", err)
+	}
+	return g.post(ctx, access, body, func(resp *http.Response, reply []byte) *Error {
+		return readData(resp, reply, data, g.cfg.Now(), access, g.cfg.APIKey)
+	})
+}
+
+// query sends the request for the questions as the access token's user and returns
+// an answer for each. Its error is an *Error that concerns them all, or ctx's where
+// the caller has left.
+func (g *Galaxy) query(ctx context.Context, access secret.Text, body []byte, questions []plan.Question) (answers []*Answer, err error) {
+	err = g.post(ctx, access, body, func(resp *http.Response, reply []byte) (e *Error) {
+		answers, e = readAnswers(resp, reply, questions, g.cfg.Now(), access, g.cfg.APIKey)
+		return e
+	})
+	return answers, err
+}
+
+// post sends a request and has its reply read. Its error is an *Error, or ctx's
+// where the caller has left.
+func (g *Galaxy) post(
+	ctx context.Context, access secret.Text, body []byte, read func(*http.Response, []byte) *Error,
+) error {
 	began := g.cfg.Now()
-	e, err := g.post(ctx, access, document, variables, data)
+	resp, reply, err := g.send(ctx, access, body)
+	var e *Error
+	if err == nil {
+		e = read(resp, reply)
+	} else if !errors.As(err, &e) {
+		return err
+	}
 	took := g.cfg.Now().Sub(began)
 	switch {
-	case err != nil:
-		return err
 	case e == nil:
 		g.cfg.Logger.DebugContext(ctx, "galaxy asked", "took", took)
 		return nil
@@ -82,19 +115,11 @@ func (g *Galaxy) ask(ctx context.Context, access secret.Text, document string, v
 	return e
 }
 
-func (g *Galaxy) post(
-	ctx context.Context, access secret.Text, document string, variables map[string]any, data any,
-) (*Error, error) {
-	body, err := json.Marshal(struct {
-		Query     string         `json:"query"`
-		Variables map[string]any `json:"variables,omitempty"`
-	}{document, variables})
-	if err != nil {
-		return nil, fmt.Errorf("encode galaxy request: %w", err)
-	}
+// send returns the response and its whole body.
+func (g *Galaxy) send(ctx context.Context, access secret.Text, body []byte) (*http.Response, []byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.cfg.URL, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("make galaxy request: %w", err)
+		return nil, nil, fmt.Errorf("make galaxy request: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
@@ -102,27 +127,27 @@ func (g *Galaxy) post(
 	req.Header.Set("X-GALAXY-KEY", g.cfg.APIKey.Reveal())
 	resp, err := g.http.Do(req)
 	if err != nil {
-		return unanswered(ctx)
+		return nil, nil, unanswered(ctx)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	reply, err := io.ReadAll(io.LimitReader(resp.Body, maxGalaxyReply+1))
 	switch {
 	case err != nil:
-		return unanswered(ctx)
+		return nil, nil, unanswered(ctx)
 	case len(reply) > maxGalaxyReply:
-		return &Error{Kind: Unavailable, Status: resp.StatusCode, Message: "The answer is too large."}, nil
+		return nil, nil, &Error{Kind: Unavailable, Status: resp.StatusCode, Message: "The answer is too large."}
 	}
-	return read(resp, reply, data, g.cfg.Now(), access, g.cfg.APIKey), nil
+	return resp, reply, nil
 }
 
 // unanswered is what becomes of a request without a whole answer: the caller
 // has left, or Galaxy is away, also where it kept the caller until the time was
 // up. The cause is not quoted.
-func unanswered(ctx context.Context) (*Error, error) {
+func unanswered(ctx context.Context) error {
 	if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return nil, fmt.Errorf("ask galaxy: %w", err)
+		return fmt.Errorf("ask galaxy: %w", err)
 	}
-	return &Error{Kind: Unavailable, Message: "No answer came."}, nil
+	return &Error{Kind: Unavailable, Message: "No answer came."}
 }
 
 // AppRevoker takes an application's authorization back at Galaxy. It is a

@@ -23,12 +23,6 @@ type Account struct {
 	Identifier string `json:"identifier"`
 }
 
-// Card is how Galaxy presents an account. Nil is what it does not show.
-type Card struct {
-	Title *string
-	Icon  *string
-}
-
 // Wallet is a smart-contract wallet (ERC-4337).
 type Wallet struct {
 	Nickname *string `json:"nickname"`
@@ -41,61 +35,6 @@ type App struct {
 	Title        string
 	Icon         *string
 	AuthorizedAt time.Time
-}
-
-// Profile is a user's public profile.
-type Profile struct {
-	DisplayName *string
-	Pfp         PFP // nil: none
-}
-
-// PFP is a profile picture: a StandardPFP or an NFTPFP.
-type PFP interface {
-	// IsPfp marks the kinds of profile pictures.
-	IsPfp()
-}
-
-// StandardPFP is an image.
-type StandardPFP struct {
-	Image *string `json:"image"`
-}
-
-// NFTPFP is the image of a non-fungible token.
-type NFTPFP struct {
-	Image   *string `json:"image"`
-	IsToken *bool   `json:"isToken"`
-}
-
-// IsPfp implements PFP.
-func (StandardPFP) IsPfp() {}
-
-// IsPfp implements PFP.
-func (NFTPFP) IsPfp() {}
-
-// UnmarshalJSON implements json.Unmarshaler. A kind of picture that is not known
-// here is none.
-func (p *Profile) UnmarshalJSON(b []byte) error {
-	var wire struct {
-		DisplayName *string `json:"displayName"`
-		PFP         *struct {
-			Typename string `json:"__typename"`
-			NFTPFP
-		} `json:"pfp"`
-	}
-	if err := json.Unmarshal(b, &wire); err != nil {
-		return fmt.Errorf("decode profile: %w", err)
-	}
-	*p = Profile{DisplayName: wire.DisplayName}
-	if wire.PFP == nil {
-		return nil
-	}
-	switch wire.PFP.Typename {
-	case "StandardPFP":
-		p.Pfp = StandardPFP{Image: wire.PFP.Image}
-	case "NFTPFP":
-		p.Pfp = wire.PFP.NFTPFP
-	}
-	return nil
 }
 
 // UnmarshalJSON implements json.Unmarshaler for Galaxy's App, whose timestamp is

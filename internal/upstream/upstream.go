@@ -1,13 +1,17 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
 
 	"galaxygate/internal/grant"
+	"galaxygate/internal/plan"
 	"galaxygate/internal/secret"
 )
 
@@ -28,47 +32,199 @@ type UserInfo interface {
 	UserInfo(ctx context.Context, access secret.Text, subject string, claims any) error
 }
 
-// Client asks as the user. Within the context of one NewRequest each distinct
-// question is asked once. The errors of its methods are those of Tokens and of
-// UserInfo, *Error for Galaxy's, and ctx's where that has ended; with a Partial
-// *Error there is a value too.
+// Writes makes changes known to every replica.
+type Writes interface {
+	// Wrote says that the user has changed something at Galaxy: answers from
+	// before are given out nowhere once it has returned.
+	Wrote(ctx context.Context, userID string) error
+}
+
+// Budget says how many requests Galaxy may be sent.
+type Budget interface {
+	// Take takes one for the user. Where there is none it waits for its turn, at
+	// most for as long as patience, and then returns an *Error of kind RateLimited.
+	Take(ctx context.Context, userID string, patience time.Duration) error
+	// Empty says that Galaxy wants none for that long; 0: it did not say for how
+	// long.
+	Empty(pause time.Duration)
+}
+
+// Client asks as the user. The errors of its methods are those of Tokens and of
+// UserInfo, *Error for Galaxy's, and ctx's where that has ended.
 type Client struct {
 	Tokens   Tokens
 	UserInfo UserInfo
 	Galaxy   *Galaxy
+	Answers  *Answers
+	Writes   Writes
+	Budget   Budget
+	// Patience is how long a request waits for its turn in the budget.
+	Patience time.Duration
+	Logger   *slog.Logger
 }
 
-// Claims returns what userinfo says of the user.
-func (c *Client) Claims(ctx context.Context, userID string) (Claims, error) {
-	return Once(ctx, "userinfo "+userID, func(ctx context.Context) (Claims, error) {
-		var claims Claims
-		err := c.Tokens.Call(ctx, userID, func(ctx context.Context, t grant.Token) error {
-			claims = Claims{}
-			return c.UserInfo.UserInfo(ctx, t.Value, t.Subject, &claims)
-		})
-		if err != nil {
-			return Claims{}, fmt.Errorf("ask userinfo: %w", err)
+// Caller is for whom is asked.
+type Caller struct {
+	UserID string
+	// Consent names the user's consent as it stands: answers are the same for
+	// operations of the same user and consent alone.
+	Consent string
+	// Cost adds up what the operation costs.
+	Cost *Cost
+}
+
+// CallerOf is the user of the grant.
+func CallerOf(g grant.Grant, cost *Cost) Caller {
+	return Caller{
+		UserID:  g.UserID,
+		Consent: fmt.Sprint(g.UserID, " ", g.ID, " ", g.AuthorizedAt.UnixMicro(), " ", g.Writes, " ", g.Scopes),
+		Cost:    cost,
+	}
+}
+
+// Cost is what one operation costs upstream.
+type Cost struct {
+	Galaxy   atomic.Int64 // requests
+	UserInfo atomic.Int64 // requests
+	Cached   atomic.Int64 // questions that were answered from memory
+	Stale    atomic.Int64 // the age of the oldest answer past its time, in nanoseconds
+	Took     atomic.Int64 // how long was waited for answers, in nanoseconds
+}
+
+// Ask returns an answer for each question, for at most one request to Galaxy.
+func (c *Client) Ask(ctx context.Context, who Caller, questions []plan.Question) []*Answer {
+	keys := make([]string, len(questions))
+	for i, q := range questions {
+		keys[i] = who.Consent + "\n" + q.Key
+	}
+	return c.get(ctx, who, keys, func(ctx context.Context, indices []int) []*Answer {
+		asked := make([]plan.Question, len(indices))
+		for n, i := range indices {
+			asked[n] = questions[i]
 		}
-		return claims, nil
+		answers, err := c.query(ctx, who, asked, c.patience(keys, indices))
+		if err == nil {
+			return answers
+		}
+		answers = make([]*Answer, len(indices))
+		for n, i := range indices {
+			if answers[n] = c.instead(keys[i], err); answers[n] == nil {
+				answers[n] = unansweredBy(err)
+			}
+		}
+		return answers
 	})
 }
 
-// Profile returns the public profile of the identity with that URN, asked for as
-// the user; nil where it has none.
-func (c *Client) Profile(ctx context.Context, userID, urn string) (*Profile, error) {
-	data, err := query[struct {
-		Profile *Profile `json:"profile"`
-	}](ctx, c, userID, profileDocument, map[string]any{"urn": urn})
-	return data.Profile, err
+// get is Answers.get, and adds up the cost.
+func (c *Client) get(ctx context.Context, who Caller, keys []string, ask fetch) []*Answer {
+	began := c.Answers.now()
+	answers, cached := c.Answers.get(ctx, keys, func(ctx context.Context, indices []int) (answers []*Answer) {
+		defer func() {
+			if value := recover(); value != nil { // in a goroutine of its own, it would end the process
+				c.Logger.ErrorContext(ctx, "panic in a request", "stack", string(debug.Stack()))
+				answers = nil
+			}
+		}()
+		return ask(ctx, indices)
+	})
+	who.Cost.Cached.Add(int64(cached))
+	who.Cost.Took.Add(int64(c.Answers.now().Sub(began)))
+	for _, a := range answers {
+		if age := int64(a.Age); age > who.Cost.Stale.Load() {
+			who.Cost.Stale.Store(age)
+		}
+	}
+	return answers
 }
 
-// AuthorizedApps returns the applications that the user has authorized.
-func (c *Client) AuthorizedApps(ctx context.Context, userID string) ([]*App, error) {
-	data, err := query[struct {
-		Apps []*App `json:"authorizedApps"`
-	}](ctx, c, userID, authorizedAppsDocument, nil)
-	apps := make([]*App, 0, len(data.Apps))
-	for _, app := range data.Apps { // Galaxy's list may hold nulls
+// patience is how long to wait for a turn: not at all where older answers can be
+// given instead.
+func (c *Client) patience(keys []string, indices []int) time.Duration {
+	for _, i := range indices {
+		if c.Answers.keep(keys[i]) == nil {
+			return c.Patience
+		}
+	}
+	return 0
+}
+
+// instead is an older answer where Galaxy takes no more requests, or nil.
+func (c *Client) instead(key string, err error) *Answer {
+	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == RateLimited {
+		return c.Answers.old(key)
+	}
+	return nil
+}
+
+// query asks Galaxy.
+func (c *Client) query(ctx context.Context, who Caller, questions []plan.Question, patience time.Duration) ([]*Answer, error) {
+	body := plan.Request(questions)
+	var answers []*Answer
+	err := c.call(ctx, who, patience, func(ctx context.Context, t grant.Token) (err error) {
+		answers, err = c.Galaxy.query(ctx, t.Value, body, questions)
+		return err
+	})
+	return answers, err
+}
+
+// call calls Galaxy with the user's token, as far as the budget allows.
+func (c *Client) call(
+	ctx context.Context, who Caller, patience time.Duration, do func(context.Context, grant.Token) error,
+) error {
+	// In its turn before a token is in use: who ends the session waits for that.
+	if err := c.take(ctx, who, patience); err != nil {
+		return err
+	}
+	again := false
+	err := c.Tokens.Call(ctx, who.UserID, func(ctx context.Context, t grant.Token) error {
+		if again {
+			if err := c.take(ctx, who, 0); err != nil {
+				return err
+			}
+		}
+		again = true
+		who.Cost.Galaxy.Add(1)
+		return do(ctx, t)
+	})
+	if e := (*Error)(nil); c.Budget != nil && errors.As(err, &e) && e.Kind == RateLimited && e.Status != 0 {
+		c.Budget.Empty(e.RetryAfter)
+	}
+	return err
+}
+
+func (c *Client) take(ctx context.Context, who Caller, patience time.Duration) error {
+	if c.Budget == nil {
+		return nil
+	}
+	return c.Budget.Take(ctx, who.UserID, patience)
+}
+
+// Claims returns what userinfo says of the user.
+func (c *Client) Claims(ctx context.Context, who Caller) (Claims, error) {
+	key := []string{who.Consent + "\nuserinfo"}
+	answers := c.get(ctx, who, key, func(ctx context.Context, _ []int) []*Answer {
+		asked, claims := c.Answers.now(), json.RawMessage{}
+		err := c.Tokens.Call(ctx, who.UserID, func(ctx context.Context, t grant.Token) error {
+			who.Cost.UserInfo.Add(1)
+			return c.UserInfo.UserInfo(ctx, t.Value, t.Subject, &claims)
+		})
+		if err != nil {
+			return []*Answer{unansweredBy(fmt.Errorf("ask userinfo: %w", err))}
+		}
+		return []*Answer{answered(claims, asked)}
+	})
+	return decode[Claims](answers[0])
+}
+
+// Apps returns the applications that an answer lists; nil where it has no list.
+func Apps(a *Answer) ([]*App, error) {
+	all, err := decode[[]*App](a)
+	if all == nil {
+		return nil, err
+	}
+	apps := make([]*App, 0, len(all))
+	for _, app := range all { // Galaxy's list may hold nulls
 		if app != nil {
 			apps = append(apps, app)
 		}
@@ -76,78 +232,51 @@ func (c *Client) AuthorizedApps(ctx context.Context, userID string) ([]*App, err
 	return apps, err
 }
 
-// AppData returns what this application keeps with the user's identity, numbers
-// as json.Number; nil where it keeps nothing.
-func (c *Client) AppData(ctx context.Context, userID string) (any, error) {
-	data, err := query[struct {
-		AppData json.RawMessage `json:"getExternalAppData"`
-	}](ctx, c, userID, appDataDocument, nil)
-	if err != nil || len(data.AppData) == 0 {
-		return nil, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data.AppData))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		return nil, fmt.Errorf("decode app data: %w", err)
-	}
-	return value, nil
-}
-
 // SetAppData replaces what this application keeps with the user's identity.
-func (c *Client) SetAppData(ctx context.Context, userID string, value any) error {
+func (c *Client) SetAppData(ctx context.Context, who Caller, value any) error {
 	var data struct {
 		Done bool `json:"setExternalAppData"`
 	}
-	return c.mutate(ctx, userID, setAppDataDocument, map[string]any{"data": value}, &data, &data.Done)
+	return c.mutate(ctx, who, setAppDataDocument, map[string]any{"data": value}, &data, &data.Done)
 }
 
 // RegisterSessionKey registers the public key with the user's smart-contract
 // wallet and returns the session key data for the wallet's SDK.
-func (c *Client) RegisterSessionKey(ctx context.Context, userID, wallet, key string) (string, error) {
+func (c *Client) RegisterSessionKey(ctx context.Context, who Caller, wallet, key string) (string, error) {
 	var data struct {
 		SessionKey string `json:"registerSessionKey"`
 	}
-	err := c.mutate(ctx, userID, registerSessionKeyDocument, map[string]any{"key": key, "wallet": wallet}, &data, nil)
+	err := c.mutate(ctx, who, registerSessionKeyDocument, map[string]any{"key": key, "wallet": wallet}, &data, nil)
 	return data.SessionKey, err
 }
 
-// query asks Galaxy, once within the context's request.
-func query[T any](ctx context.Context, c *Client, userID, document string, variables map[string]any) (T, error) {
-	key, err := json.Marshal([]any{userID, document, variables})
-	if err != nil {
-		var zero T
-		return zero, fmt.Errorf("encode variables: %w", err)
-	}
-	return Once(ctx, string(key), func(ctx context.Context) (T, error) {
-		var data T
-		err := c.Tokens.Call(ctx, userID, func(ctx context.Context, t grant.Token) error {
-			var zero T
-			data = zero
-			return c.Galaxy.ask(ctx, t.Value, document, variables, &data)
-		})
-		return data, err
-	})
-}
-
-// mutate asks Galaxy for a change, after which every question of the context's
-// request may have another answer. Where confirmed is given, Galaxy must have
-// set it.
+// mutate asks Galaxy for a change. Where confirmed is given, Galaxy must have set
+// it.
 func (c *Client) mutate(
-	ctx context.Context, userID, document string, variables map[string]any, data any, confirmed *bool,
+	ctx context.Context, who Caller, document string, variables map[string]any, data any, confirmed *bool,
 ) error {
-	defer forgetAll(ctx)
-	err := c.Tokens.Call(ctx, userID, func(ctx context.Context, t grant.Token) error {
+	asked := false
+	err := c.call(ctx, who, c.Patience, func(ctx context.Context, t grant.Token) error {
+		asked = true
 		return c.Galaxy.ask(ctx, t.Value, document, variables, data)
 	})
+	if asked { // also after an error: what became of it is not known
+		c.wrote(ctx, who)
+	}
 	if err == nil && confirmed != nil && !*confirmed {
 		return &Error{Kind: Failed, Message: "Galaxy did not confirm the change."}
 	}
 	return err
 }
 
-// IsPartial reports whether a value came beside the error.
-func IsPartial(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Partial
+// wrote makes a change known, also where the client has gone: it is done.
+func (c *Client) wrote(ctx context.Context, who Caller) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wroteLimit)
+	defer cancel()
+	if err := c.Writes.Wrote(ctx, who.UserID); err != nil {
+		c.Logger.WarnContext(ctx, "change at galaxy not made known: older answers may be seen for a while", "error", err)
+	}
 }
+
+// wroteLimit bounds how long a mutation waits for every replica to hear of it.
+const wroteLimit = 6 * time.Second

@@ -1,0 +1,93 @@
+package plan
+
+import (
+	"slices"
+)
+
+// Plan is what of one operation Galaxy answers.
+type Plan struct {
+	spots map[string]*Spot
+	// rounds are the spots that can be asked at once: for a query all of them,
+	// for a mutation those beneath each field of its root, by the field's name in
+	// the response.
+	rounds map[string][]*Spot
+	// title and icon say what is wanted of accounts.
+	title, icon bool
+}
+
+// Spot is a field at its place in an operation, which Galaxy answers.
+type Spot struct {
+	// Field is what is asked; nil where Parts are.
+	Field *Field
+	// Parts are the fields of a GalaxyQuery object, in the client's order.
+	Parts []*Spot
+	// Name is the field's name in the response.
+	Name string
+	// NonNull says that the field is never null.
+	NonNull bool
+	// Fixed is the value of a part that Galaxy need not be asked for: __typename.
+	Fixed string
+	// Scopes are those that the field itself needs (@consent).
+	Scopes []string
+
+	way way
+}
+
+// Viewer is for whom an operation is run.
+type Viewer struct {
+	Subject string // the identity URN
+	// Consented reports whether the user has consented to every one of the scopes.
+	Consented func(scopes []string) bool
+	// TypeOf returns the type of the object with that ID, as Query.node finds it.
+	TypeOf func(id string) string
+}
+
+// At returns what is at a place, or nil. A place is the way to a field from the
+// operation's root: for each field on it the type that has it and its name in the
+// response, as Place writes it.
+func (p *Plan) At(place string) *Spot { return p.spots[place] }
+
+// Place is the place of a field of that type, with that name in the response,
+// beneath another place; empty for the root.
+func Place(parent, typename, name string) string {
+	if parent == "" {
+		return typename + "." + name
+	}
+	return parent + "/" + typename + "." + name
+}
+
+// Ahead returns the questions of a round that the viewer's operation with these
+// variables will need answered, each once, as far as the viewer has consented.
+func (p *Plan) Ahead(round string, v Viewer, variables map[string]any) ([]Question, error) {
+	var questions []Question
+	for _, s := range p.rounds[round] {
+		user, ok := s.way.user(v, variables)
+		if !ok {
+			continue
+		}
+		q, err := s.Ask(user, variables)
+		if err != nil {
+			return nil, err
+		}
+		questions = With(questions, q)
+	}
+	return questions, nil
+}
+
+// With returns the questions and q, each once.
+func With(questions []Question, q Question) []Question {
+	if slices.ContainsFunc(questions, func(other Question) bool { return other.Key == q.Key }) {
+		return questions
+	}
+	return append(questions, q)
+}
+
+// Cards is the field that tells how Galaxy shows accounts, with what the operation
+// wants of that.
+func (p *Plan) Cards() *Field { return Cards(p.title, p.icon) }
+
+// Ask is the question of the spot about the user with that identity URN, in an
+// operation with these variables.
+func (s *Spot) Ask(user string, variables map[string]any) (Question, error) {
+	return s.Field.ask(user, variables)
+}

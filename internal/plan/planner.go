@@ -1,0 +1,71 @@
+package plan
+
+import (
+	"sync"
+
+	"github.com/maypok86/otter/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// The bounds of what a Planner remembers: operations, and plans for one of them,
+// which differ by the variables of @skip and @include.
+const (
+	maxOperations = 1000
+	maxVariants   = 64
+)
+
+// Planner makes plans, each once.
+type Planner struct {
+	schema     *ast.Schema
+	accounts   *Field
+	operations *otter.Cache[*ast.OperationDefinition, *operation]
+}
+
+// New returns a planner for the gateway's schema.
+func New(schema *ast.Schema) *Planner {
+	return &Planner{
+		schema:   schema,
+		accounts: Accounts(),
+		operations: otter.Must(&otter.Options[*ast.OperationDefinition, *operation]{
+			MaximumSize: maxOperations,
+		}),
+	}
+}
+
+// Close ends the planner's own goroutines.
+func (p *Planner) Close() { p.operations.StopAllGoroutines() }
+
+// operation is what is remembered of one.
+type operation struct {
+	variables []string // that decide what is in it
+
+	mu    sync.Mutex
+	plans map[string]*Plan // by their values
+}
+
+// Plan returns the plan of a valid operation with these variables, which are
+// coerced already.
+func (p *Planner) Plan(of *ast.OperationDefinition, variables map[string]any) *Plan {
+	o, ok := p.operations.GetIfPresent(of)
+	if !ok {
+		o = &operation{variables: variablesOf(of), plans: make(map[string]*Plan)}
+		p.operations.Set(of, o)
+	}
+	values := make([]byte, len(o.variables))
+	for i, name := range o.variables {
+		if set, _ := variables[name].(bool); set {
+			values[i] = 1
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	plan, ok := o.plans[string(values)]
+	if !ok {
+		if len(o.plans) >= maxVariants {
+			clear(o.plans)
+		}
+		plan = p.plan(of, variables)
+		o.plans[string(values)] = plan
+	}
+	return plan
+}

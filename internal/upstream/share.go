@@ -1,0 +1,237 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"galaxygate/internal/background"
+	"galaxygate/internal/grant"
+)
+
+// keptFor is for how long an answer is kept after its time, for when no new one is
+// to be had.
+const keptFor = 10 * time.Minute
+
+// Answers shares answers among the operations of a user: what one has asked and
+// another asks too is asked once, and what was answered of late is not asked at
+// all. An answer belongs to a user and their consent as it stood, which its key
+// says, and so never outlives them.
+type Answers struct {
+	life  time.Duration
+	kept  *otter.Cache[string, *Answer] // nil: nothing is kept
+	now   func() time.Time
+	tasks background.Group
+
+	mu      sync.Mutex
+	flights map[string]seat // by key
+}
+
+// NewAnswers returns one that gives an answer out again for that long, and keeps
+// at most that many bytes of answers; 0: none.
+func NewAnswers(life time.Duration, bytes int64, now func() time.Time) *Answers {
+	a := &Answers{life: life, now: now, flights: make(map[string]seat)}
+	if life > 0 && bytes > 0 {
+		a.kept = otter.Must(&otter.Options[string, *Answer]{
+			MaximumWeight:    uint64(bytes), // above 0
+			Weigher:          func(key string, a *Answer) uint32 { return uint32(len(key) + len(a.JSON) + overhead) }, //nolint:gosec // far below 4 GiB
+			ExpiryCalculator: otter.ExpiryWriting[string, *Answer](life + keptFor),
+		})
+	}
+	return a
+}
+
+// overhead is about what an answer takes beside its key and its bytes.
+const overhead = 300
+
+// Close ends the goroutines of what keeps the answers.
+func (a *Answers) Close() {
+	if a.kept != nil {
+		a.kept.StopAllGoroutines()
+	}
+}
+
+// flight is a request under way, for everyone who waits for it.
+type flight struct {
+	keys    []string
+	answers []*Answer // by key, once done is closed; nil where asking panicked
+	done    chan struct{}
+	cancel  context.CancelFunc
+	waiting int // guarded by Answers.mu
+}
+
+// seat is where in a flight the answer to one question is.
+type seat struct {
+	*flight
+
+	index int
+}
+
+// fetch asks for the keys with these indices, and returns an answer for each.
+type fetch func(ctx context.Context, indices []int) []*Answer
+
+// get returns an answer for each key: a kept one, another operation's, or what
+// ask returns, which is called at most once at a time. ask runs for as long as
+// somebody waits, up to ctx's deadline. cached is how many were kept.
+func (a *Answers) get(ctx context.Context, keys []string, ask fetch) (answers []*Answer, cached int) {
+	answers = make([]*Answer, len(keys))
+	missing := a.fresh(keys, answers)
+	cached = len(keys) - len(missing)
+	for len(missing) > 0 {
+		seats, led := a.join(ctx, keys, missing, ask)
+		if !a.await(ctx, seats) {
+			for _, i := range missing {
+				answers[i] = unansweredBy(ctx.Err())
+			}
+			return answers, cached
+		}
+		var again []int
+		for n, i := range missing {
+			if answers[i] = seats[n].answer(); ctx.Err() == nil && answers[i].isOthers(seats[n].flight == led) {
+				again = append(again, i)
+			}
+		}
+		missing = again
+	}
+	return answers, cached
+}
+
+// answer is what the flight brought.
+func (s seat) answer() *Answer {
+	if s.answers == nil {
+		return unansweredBy(errPanic)
+	}
+	return s.answers[s.index]
+}
+
+var errPanic = errors.New("panic in a request")
+
+// isOthers reports whether the answer says nothing to who waited for it, but
+// something about who asked, or about who asked and was stopped.
+func (a *Answer) isOthers(own bool) bool {
+	return errors.Is(a.Err, context.Canceled) || !own && errors.Is(a.Err, grant.ErrSignedOut)
+}
+
+// fresh fills in the answers that are kept and young enough, and returns the
+// indices of the others.
+func (a *Answers) fresh(keys []string, answers []*Answer) (missing []int) {
+	now := a.now()
+	for i, key := range keys {
+		if kept := a.keep(key); kept != nil && now.Sub(kept.asked) < a.life {
+			answers[i] = kept
+			continue
+		}
+		missing = append(missing, i)
+	}
+	return missing
+}
+
+// keep returns the kept answer of the key, of whatever age, or nil.
+func (a *Answers) keep(key string) *Answer {
+	if a.kept == nil {
+		return nil
+	}
+	kept, _ := a.kept.GetIfPresent(key)
+	return kept
+}
+
+// old returns the kept answer of the key as one that is past its time, or nil.
+func (a *Answers) old(key string) *Answer {
+	kept := a.keep(key)
+	if kept == nil {
+		return nil
+	}
+	old := *kept
+	old.Age = max(a.now().Sub(kept.asked), 1)
+	return &old
+}
+
+// join returns where the answers to the missing keys will be, and the flight among
+// those that it has begun, nil where all were under way.
+func (a *Answers) join(ctx context.Context, keys []string, missing []int, ask fetch) (seats []seat, led *flight) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	seats = make([]seat, len(missing))
+	var indices []int
+	for n, i := range missing {
+		s, ok := a.flights[keys[i]]
+		if !ok {
+			if led == nil {
+				led = &flight{done: make(chan struct{})}
+			}
+			s = seat{led, len(led.keys)}
+			led.keys, indices = append(led.keys, keys[i]), append(indices, i)
+			a.flights[keys[i]] = s
+		}
+		seats[n] = s
+		s.waiting++
+	}
+	if led != nil {
+		detached, cancel := detach(ctx)
+		led.cancel = cancel
+		a.tasks.Go(func() { a.fly(detached, led, indices, ask) })
+	}
+	return seats, led
+}
+
+// detach returns a context with ctx's values and deadline that does not end with
+// it otherwise.
+func detach(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	}
+	return context.WithCancel(context.WithoutCancel(ctx))
+}
+
+// fly asks, keeps the answers, and hands them to everyone who waits.
+func (a *Answers) fly(ctx context.Context, f *flight, indices []int, ask fetch) {
+	defer f.cancel()
+	defer close(f.done)
+	f.answers = ask(ctx, indices)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, key := range f.keys {
+		delete(a.flights, key)
+		if answer := (seat{f, i}).answer(); a.kept != nil && answer.whole() && answer.Age == 0 {
+			a.kept.Set(key, answer)
+		}
+	}
+}
+
+// await waits for the flights and reports whether they have landed. Where the
+// operation's time is up, so is theirs, and they alone can say what it was spent
+// on.
+func (a *Answers) await(ctx context.Context, seats []seat) bool {
+	landed := true
+	for _, s := range seats {
+		select {
+		case <-s.done:
+			continue
+		case <-ctx.Done():
+		}
+		if landed = errors.Is(ctx.Err(), context.DeadlineExceeded); !landed {
+			break
+		}
+		<-s.done
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range seats {
+		if s.waiting--; s.waiting == 0 {
+			s.cancel()
+		}
+	}
+	return landed
+}
+
+// Wait waits until nothing is asked any more, or ctx has ended.
+func (a *Answers) Wait(ctx context.Context) error {
+	if err := a.tasks.Wait(ctx); err != nil {
+		return fmt.Errorf("wait for answers: %w", err)
+	}
+	return nil
+}
