@@ -171,6 +171,7 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		MaxComplexity: cfg.MaxComplexity,
 		MaxTokens:     cfg.MaxTokens,
 		Timeout:       cfg.OperationTimeout,
+		TellCost:      cfg.Development,
 	})
 	api.AddTransport(httpserver.Transport{MaxBodyBytes: cfg.MaxBodyBytes})
 	page, err := playground.Handler(playground.Options{Playground: cfg.Playground, SignedIn: signedInAs})

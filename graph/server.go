@@ -27,6 +27,9 @@ type Config struct {
 	MaxDepth      int
 	MaxComplexity int // each field costs 1; what is in a list costs as often as asked for
 	MaxTokens     int
+	// TellCost says in every response what the operation cost upstream, also where
+	// CostHeader does not ask for it.
+	TellCost bool
 	// Timeout ends an operation that takes longer; 0 is no limit.
 	Timeout time.Duration
 }
@@ -55,6 +58,7 @@ func NewServer(cfg Config) *handler.Server {
 	}
 	server.AroundOperations(r.plans)
 	server.AroundOperations(watchOutage)
+	server.AroundResponses(tellCost(cfg.TellCost))
 	if cfg.Timeout > 0 {
 		server.AroundResponses(deadline(cfg.Timeout))
 	}

@@ -37,7 +37,7 @@ func NewAnswers(life time.Duration, bytes int64, now func() time.Time) *Answers 
 	a := &Answers{life: life, now: now, flights: make(map[string]seat)}
 	if life > 0 && bytes > 0 {
 		a.kept = otter.Must(&otter.Options[string, *Answer]{
-			MaximumWeight:    uint64(bytes), // above 0
+			MaximumWeight:    uint64(bytes),                                                                           // above 0
 			Weigher:          func(key string, a *Answer) uint32 { return uint32(len(key) + len(a.JSON) + overhead) }, //nolint:gosec // far below 4 GiB
 			ExpiryCalculator: otter.ExpiryWriting[string, *Answer](life + keptFor),
 		})

@@ -88,7 +88,7 @@ type Cost struct {
 	UserInfo atomic.Int64 // requests
 	Cached   atomic.Int64 // questions that were answered from memory
 	Stale    atomic.Int64 // the age of the oldest answer past its time, in nanoseconds
-	Took     atomic.Int64 // how long was waited for answers, in nanoseconds
+	Took     atomic.Int64 // the longest wait for answers, in nanoseconds
 }
 
 // Ask returns an answer for each question, for at most one request to Galaxy.
@@ -129,13 +129,18 @@ func (c *Client) get(ctx context.Context, who Caller, keys []string, ask fetch) 
 		return ask(ctx, indices)
 	})
 	who.Cost.Cached.Add(int64(cached))
-	who.Cost.Took.Add(int64(c.Answers.now().Sub(began)))
+	raise(&who.Cost.Took, c.Answers.now().Sub(began))
 	for _, a := range answers {
-		if age := int64(a.Age); age > who.Cost.Stale.Load() {
-			who.Cost.Stale.Store(age)
-		}
+		raise(&who.Cost.Stale, a.Age)
 	}
 	return answers
+}
+
+// raise makes the value at least d.
+func raise(value *atomic.Int64, d time.Duration) {
+	for old := value.Load(); old < int64(d) && !value.CompareAndSwap(old, int64(d)); old = value.Load() {
+		continue
+	}
 }
 
 // patience is how long to wait for a turn: not at all where older answers can be
