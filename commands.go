@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -26,7 +27,10 @@ type commands struct {
 		Up     migrateUp     `cmd:"" help:"Apply the migrations that are pending."`
 		Status migrateStatus `cmd:"" help:"List the migrations and whether they are applied."`
 	} `cmd:"" help:"Look after the database's schema."`
-	Keys    keysCommands     `cmd:"" help:"Look after the keys that seal tokens."`
+	Keys   keysCommands `cmd:"" help:"Look after the keys that seal tokens."`
+	Galaxy struct {
+		Diff galaxyDiff `cmd:"" help:"Compare the copy of Galaxy's schema with Galaxy's own; exit 1 where they differ, 2 where that cannot be told."`
+	} `cmd:"" help:"Look after what is known of Galaxy."`
 	Version kong.VersionFlag `help:"Print the version."`
 
 	Config configCommand `cmd:"" help:"Print the effective configuration, secrets masked; exit 1 with every problem where it is invalid."`
@@ -50,7 +54,7 @@ func main() {
 }
 
 // run runs the command line and returns the exit status: 0 done, 1 it did not
-// work out, 2 it was not understood.
+// work out, 2 it was not understood; or as the command's own help says.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var settings strings.Builder
 	if err := config.Describe(&settings); err != nil {
@@ -92,6 +96,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "galaxygate:", err)
+		if errors.As(err, &untold{}) {
+			return 2
+		}
 		return 1
 	}
 	return 0

@@ -54,6 +54,24 @@ func TestGalaxyChecksKeyThenToken(t *testing.T) {
 	}
 }
 
+func TestGalaxyTellsItsSchemaToAnybody(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	got := r.ask(t, "nobody's", "wrong", `{ kind: __typename __schema { queryType { name } } __type(name: "App") { kind } }`, nil)
+	if got.status != http.StatusOK || !strings.Contains(got.text, `"queryType":{"name":"Query"}`) {
+		t.Errorf("got %d %s", got.status, got.text)
+	}
+	for _, query := range []string{
+		`{ __typename authorizedApps { title } }`,
+		`{ __typename: authorizedApps { title } }`,
+		`query A { __typename } query B { authorizedApps { title } }`,
+		`{ ...apps } fragment apps on Query { authorizedApps { title } }`,
+		`{ __typename } }`,
+	} {
+		wantGalaxyError(t, r.ask(t, "", "", query, nil), 400, "No API Key provided.", 400.)
+	}
+}
+
 func TestGalaxyAnswersEveryQuery(t *testing.T) {
 	t.Parallel()
 	r := start(t)
@@ -216,8 +234,8 @@ func TestGalaxyStandsBesideAnotherProvider(t *testing.T) {
 	if got.status != 200 || !strings.Contains(got.text, "Bob Example") {
 		t.Errorf("got %d %s", got.status, got.text)
 	}
-	wantGalaxyError(t, r.ask(t, "nobody", "api-key", `{ __typename }`, nil), 401, "You are not authenticated!", 401.)
-	wantGalaxyError(t, r.ask(t, "other-app", "api-key", `{ __typename }`, nil), 401,
+	wantGalaxyError(t, r.ask(t, "nobody", "api-key", `{ authorizedApps { title } }`, nil), 401, "You are not authenticated!", 401.)
+	wantGalaxyError(t, r.ask(t, "other-app", "api-key", `{ authorizedApps { title } }`, nil), 401,
 		"Client ID in API key doesn't match with the one in JWT.", 401.)
 	if got := galaxy.Counters()["galaxy"]; got != 3 {
 		t.Errorf("counter: got %d", got)
