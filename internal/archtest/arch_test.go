@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"internal/archtest":   {},
 	"internal/audit":      {},
 	"internal/background": {},
+	"internal/budget":     {},
 	"internal/cache":      {},
 	"internal/config":     {},
 	"internal/devrollup":  {},
@@ -76,7 +77,7 @@ var foreign = map[string][]string{
 }
 
 // noHTTP are the rooms that must not know how they are reached.
-var noHTTP = []string{"internal/grant", "internal/vault", "internal/store", "internal/config"}
+var noHTTP = []string{"internal/grant", "internal/vault", "internal/store", "internal/config", "internal/budget"}
 
 // testRooms hold what only tests import.
 var testRooms = []string{"internal/kmstest", "internal/pgtest", "internal/storetest", "internal/strictop", "internal/testdb"}
