@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"galaxygate/graph"
+	"galaxygate/internal/budget"
 	"galaxygate/internal/cache"
 	"galaxygate/internal/config"
 	"galaxygate/internal/grant"
@@ -153,6 +154,7 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 				Galaxy:   galaxy,
 				Answers:  answers,
 				Writes:   db,
+				Budget:   budget.New(budget.Config{PerMinute: cfg.GalaxyRate}),
 				Patience: cfg.GalaxyWait,
 				Logger:   logger,
 			},

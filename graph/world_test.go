@@ -24,6 +24,7 @@ import (
 
 	"galaxygate/graph"
 	"galaxygate/internal/audit"
+	"galaxygate/internal/budget"
 	"galaxygate/internal/cache"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/login"
@@ -100,7 +101,8 @@ func newWorld(t *testing.T, change ...func(*world, *graph.Config)) *world {
 	w.resolver = &graph.Resolver{
 		Planner: planner,
 		Upstream: &upstream.Client{
-			Tokens: source, UserInfo: provider, Galaxy: galaxy, Answers: answers, Writes: w.db, Logger: logger,
+			Tokens: source, UserInfo: provider, Galaxy: galaxy, Answers: answers, Writes: w.db,
+			Budget: budget.New(budget.Config{}), Logger: logger,
 		},
 		Grants: source, Revoker: source, Manager: w.manager, Audit: w.audit, Events: w.db,
 		PublicURL: &url.URL{Scheme: "https", Host: "gate.example"},

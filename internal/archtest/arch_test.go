@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"internal/archtest":   {},
 	"internal/audit":      {},
 	"internal/background": {},
+	"internal/budget":     {},
 	"internal/cache":      {},
 	"internal/config":     {},
 	"internal/devrollup":  {},
@@ -58,7 +59,7 @@ var arrows = map[string][]string{
 	"internal/strictop":   {},
 	"internal/telemetry":  {},
 	"internal/testdb":     {"internal/store", "internal/vault", "internal/pgtest"},
-	"internal/upstream":   {"internal/grant", "internal/plan"},
+	"internal/upstream":   {"internal/budget", "internal/grant", "internal/plan"},
 	"internal/vault":      {},
 }
 
@@ -81,7 +82,7 @@ var foreign = map[string][]string{
 }
 
 // noHTTP are the rooms that must not know how they are reached.
-var noHTTP = []string{"internal/grant", "internal/vault", "internal/store", "internal/config"}
+var noHTTP = []string{"internal/grant", "internal/vault", "internal/store", "internal/config", "internal/budget"}
 
 // testRooms hold what only tests import.
 var testRooms = []string{"internal/kmstest", "internal/pgtest", "internal/storetest", "internal/strictop", "internal/testdb"}

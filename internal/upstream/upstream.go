@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"galaxygate/internal/budget"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/plan"
 	"galaxygate/internal/secret"
@@ -39,16 +40,6 @@ type Writes interface {
 	Wrote(ctx context.Context, userID string) error
 }
 
-// Budget says how many requests Galaxy may be sent.
-type Budget interface {
-	// Take takes one for the user. Where there is none it waits for its turn, at
-	// most for as long as patience, and then returns an *Error of kind RateLimited.
-	Take(ctx context.Context, userID string, patience time.Duration) error
-	// Empty says that Galaxy wants none for that long; 0: it did not say for how
-	// long.
-	Empty(pause time.Duration)
-}
-
 // Client asks as the user. The errors of its methods are those of Tokens and of
 // UserInfo, *Error for Galaxy's, and ctx's where that has ended.
 type Client struct {
@@ -57,7 +48,7 @@ type Client struct {
 	Galaxy   *Galaxy
 	Answers  *Answers
 	Writes   Writes
-	Budget   Budget
+	Budget   *budget.Budget // of requests to Galaxy
 	// Patience is how long a request waits for its turn in the budget.
 	Patience time.Duration
 	Logger   *slog.Logger
@@ -192,17 +183,21 @@ func (c *Client) call(
 		who.Cost.Galaxy.Add(1)
 		return do(ctx, t)
 	})
-	if e := (*Error)(nil); c.Budget != nil && errors.As(err, &e) && e.Kind == RateLimited && e.Status != 0 {
+	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == RateLimited && e.Status != 0 {
 		c.Budget.Empty(e.RetryAfter)
 	}
 	return err
 }
 
 func (c *Client) take(ctx context.Context, who Caller, patience time.Duration) error {
-	if c.Budget == nil {
-		return nil
+	err := c.Budget.Take(ctx, who.UserID, patience)
+	if e := (*budget.Exhausted)(nil); errors.As(err, &e) {
+		return &Error{Kind: RateLimited, RetryAfter: e.RetryAfter}
 	}
-	return c.Budget.Take(ctx, who.UserID, patience)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &Error{Kind: RateLimited}
+	}
+	return err //nolint:wrapcheck // ctx's
 }
 
 // Claims returns what userinfo says of the user.
