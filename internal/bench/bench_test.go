@@ -28,7 +28,7 @@ func TestBench(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	report, binary := filepath.Join(dir, "report.md"), filepath.Join(dir, "galaxygate")
-	if err := os.WriteFile(report, []byte("# Story\n\n"+beginMark+"old\n"+endMark+"\nThe end.\n"), 0o600); err != nil {
+	if err := os.WriteFile(report, []byte("# Story\n\n"+beginMark+"yesterday's\n"+endMark+"\nThe end.\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if built, err := build(t.Context(), dir); err != nil || built != binary {
@@ -45,7 +45,7 @@ func TestBench(t *testing.T) {
 	alone(t)
 	text := read(t, report)
 	if !strings.HasPrefix(text, "# Story\n\n"+beginMark) || !strings.HasSuffix(text, endMark+"\nThe end.\n") ||
-		strings.Contains(text, "old") || !strings.Contains(text, "| F | profile and accounts | 1.1") {
+		strings.Contains(text, "yesterday") || !strings.Contains(text, "| F | profile and accounts | 1.1") {
 		t.Errorf("the report is\n%s", text)
 	}
 	if !strings.Contains(text, "| 1 + 1 |") {

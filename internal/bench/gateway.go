@@ -56,6 +56,7 @@ func startGateway(ctx context.Context, binary, dir, stub, log string, settings m
 		"DATABASE_URL": "sqlite://" + filepath.Join(dir, "galaxygate.db"), "TOKEN_KEYSET_FILE": keyset,
 		"ROLLUP_ISSUER": stub, "ROLLUP_CLIENT_ID": "bench", "ROLLUP_CLIENT_SECRET": "bench",
 		"GALAXY_URL": stub + graphqlPath, "GALAXY_API_KEY": "bench",
+		"LOG_FORMAT": "json", // /dev/null would pass for a terminal
 		"RATE_LIMIT": "0",
 	}
 	maps.Copy(env, settings)

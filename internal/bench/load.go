@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -195,7 +196,7 @@ func (l *load) run(long time.Duration) (requests int, took time.Duration, err er
 	for range l.clients {
 		d := <-ended
 		requests += d.requests
-		err = errors.Join(err, d.err)
+		err = cmp.Or(err, d.err)
 	}
 	return requests, time.Since(began), err
 }

@@ -138,11 +138,7 @@ func (w *world) round(ctx context.Context, p *process, t *target, long time.Dura
 	if _, _, err := l.run(long / 5); err != nil {
 		return r, err
 	}
-	askedBefore, err := w.asked(ctx)
-	if err != nil {
-		return r, err
-	}
-	computedBefore, err := p.cpu()
+	before, err := w.spent(ctx, p)
 	if err != nil {
 		return r, err
 	}
@@ -150,28 +146,35 @@ func (w *world) round(ctx context.Context, p *process, t *target, long time.Dura
 	if err != nil {
 		return r, err
 	}
-	computed, err := p.cpu()
-	if err != nil {
-		return r, err
-	}
-	asked, err := w.asked(ctx)
+	after, err := w.spent(ctx, p)
 	if err != nil {
 		return r, err
 	}
 	n := float64(requests)
 	r = round{
-		cpu: time.Duration(float64(computed-computedBefore) / n), throughput: n / took.Seconds(),
-		galaxy: float64(asked.Galaxy-askedBefore.Galaxy) / n, info: float64(asked.UserInfo-askedBefore.UserInfo) / n,
+		cpu:        time.Duration(float64(after.cpu-before.cpu) / n),
+		throughput: n / took.Seconds(),
+		galaxy:     float64(after.Galaxy-before.Galaxy) / n,
+		info:       float64(after.UserInfo-before.UserInfo) / n,
 	}
 	r.memory, err = p.memory()
 	return r, err
 }
 
-// asked is how often the stub has been asked.
-func (w *world) asked(ctx context.Context) (c counts, err error) {
+// spending is what has been spent until now.
+type spending struct {
+	cpu time.Duration
+	counts
+}
+
+func (w *world) spent(ctx context.Context, p *process) (s spending, err error) {
 	text, err := fetch(ctx, w.stubURL+countsPath)
 	if err != nil {
-		return c, err
+		return s, err
 	}
-	return c, json.Unmarshal(text, &c)
+	if err := json.Unmarshal(text, &s.counts); err != nil {
+		return s, err
+	}
+	s.cpu, err = p.cpu()
+	return s, err
 }

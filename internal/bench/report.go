@@ -22,7 +22,7 @@ const (
 // compare says in a line how the gateway's round was beside the proxy's.
 func compare(proxy, gateway round) string {
 	return fmt.Sprintf("CPU %v to %v, %.2f times; %.0f/s to %.0f/s, %.2f times; upstream %s",
-		µs(gateway.cpu), µs(proxy.cpu), float64(gateway.cpu)/float64(proxy.cpu),
+		µs(cpuOf(gateway)), µs(cpuOf(proxy)), cpuOf(gateway)/cpuOf(proxy),
 		gateway.throughput, proxy.throughput, gateway.throughput/proxy.throughput, gateway.upstream())
 }
 
@@ -40,9 +40,7 @@ func few(n float64) string {
 	return fmt.Sprintf("%.3f", n)
 }
 
-func µs(d time.Duration) string {
-	return fmt.Sprintf("%.0f µs", float64(d)/float64(time.Microsecond))
-}
+func µs(cpu float64) string { return fmt.Sprintf("%.0f µs", cpu/float64(time.Microsecond)) }
 
 // table is the report of all that was measured.
 func (b *bench) table(ctx context.Context, results []result) string {
@@ -57,14 +55,14 @@ func (b *bench) table(ctx context.Context, results []result) string {
 	for _, r := range results {
 		fmt.Fprintf(&t, "| %s | %s | %.3g KB | **%s** | %s : %s | **%s** | %.0f : %.0f /s | %s | %s, %s |\n",
 			r.scenario.name, r.scenario.about, float64(r.bytes)/1024,
-			r.ratio(func(r round) float64 { return float64(r.cpu) }), µs(typical(r.gateway, cpuOf)), µs(typical(r.proxy, cpuOf)),
+			r.ratio(cpuOf), µs(typical(r.gateway, cpuOf)), µs(typical(r.proxy, cpuOf)),
 			r.ratio(throughputOf), typical(r.gateway, throughputOf), typical(r.proxy, throughputOf),
 			r.gateway[len(r.gateway)-1].upstream(), peak(r.gateway), peak(r.proxy))
 	}
 	return t.String()
 }
 
-func cpuOf(r round) time.Duration  { return r.cpu }
+func cpuOf(r round) float64        { return float64(r.cpu) }
 func throughputOf(r round) float64 { return r.throughput }
 func peak(rounds []round) string {
 	m := rounds[len(rounds)-1].memory
@@ -72,8 +70,8 @@ func peak(rounds []round) string {
 }
 
 // typical is the median of the rounds.
-func typical[T time.Duration | float64](rounds []round, of func(round) T) T {
-	all := make([]T, len(rounds))
+func typical(rounds []round, of func(round) float64) float64 {
+	all := make([]float64, len(rounds))
 	for i, r := range rounds {
 		all[i] = of(r)
 	}
