@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"internal/audit":      {},
 	"internal/background": {},
 	"internal/budget":     {},
+	"internal/bench":      {},
 	"internal/cache":      {},
 	"internal/config":     {},
 	"internal/devrollup":  {},
@@ -70,7 +71,8 @@ var foreign = map[string][]string{
 	"modernc.org/sqlite":          {"internal/store"},
 	"github.com/99designs/gqlgen": {"graph", "graph/generated", "graph/model", "internal/httpserver"},
 	"github.com/vektah/gqlparser": {
-		"graph", "graph/generated", "graph/model", "internal/devrollup", "internal/galaxydiff", "internal/httpserver", "internal/plan",
+		"graph", "graph/generated", "graph/model", "internal/bench", "internal/devrollup", "internal/galaxydiff",
+		"internal/httpserver", "internal/plan",
 	},
 	"github.com/coreos/go-oidc":      {"internal/passport"},
 	"golang.org/x/oauth2":            {"internal/passport"},
