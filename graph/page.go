@@ -139,16 +139,6 @@ func activityConnection(events []audit.Event, size int, after *string) *model.Ac
 	return c
 }
 
-func accountConnection(p page[upstream.Account]) *model.ConnectedAccountConnection {
-	c := &model.ConnectedAccountConnection{PageInfo: p.info, TotalCount: p.total}
-	for i, item := range p.items {
-		node := toAccount(item)
-		c.Nodes = append(c.Nodes, node)
-		c.Edges = append(c.Edges, &model.ConnectedAccountEdge{Cursor: p.cursors[i], Node: node})
-	}
-	return c
-}
-
 func sessionConnection(p page[session.Session], current session.Session) *model.SessionConnection {
 	c := &model.SessionConnection{PageInfo: p.info, TotalCount: p.total}
 	for i, item := range p.items {

@@ -49,7 +49,7 @@ func allScopes() []string {
 
 // world is a gateway of real parts before a Rollup that tests control.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	rollup   *rollup
 	db       *store.DB
 	manager  *session.Manager
@@ -61,7 +61,7 @@ type world struct {
 }
 
 // newWorld returns a world; change may adapt what the server is built from.
-func newWorld(t *testing.T, change ...func(*world, *graph.Config)) *world {
+func newWorld(t testing.TB, change ...func(*world, *graph.Config)) *world {
 	t.Helper()
 	w := &world{t: t, rollup: newRollup(t), log: &logBuffer{}, now: time.Now}
 	logger := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -283,7 +283,7 @@ type rollup struct {
 	held    chan struct{}
 }
 
-func newRollup(t *testing.T) *rollup {
+func newRollup(t testing.TB) *rollup {
 	t.Helper()
 	r := &rollup{
 		calls:   make(map[string]int),

@@ -12,9 +12,12 @@ type Claims struct {
 	Name              *string   `json:"name"`
 	Picture           *string   `json:"picture"`
 	Email             *string   `json:"email"`
-	ConnectedAccounts []Account `json:"connected_accounts"`
+	ConnectedAccounts Accounts  `json:"connected_accounts"`
 	Wallets           []Wallet  `json:"erc_4337"`
 }
+
+// Accounts are the accounts that the user consented to share.
+type Accounts []Account
 
 // Account is a connected account as the user consented to share it. Type and
 // identifier together tell it from the user's others.
