@@ -51,6 +51,8 @@ type accountsWriter struct {
 	shown func() (upstream.Shown, error)
 	cards func() (upstream.Cards, error) // of all accounts
 	null  bool                           // something that cannot be null has failed
+
+	list, node string // what the response calls the list being written, and a node in it, which may be the element itself
 }
 
 // object writes the fields of a tree, each by write.
@@ -72,8 +74,8 @@ func (w *accountsWriter) object(typename string, t *plan.Tree, write func(plan.B
 	w.WriteByte('}')
 }
 
-// list writes an element for each account of the page.
-func (w *accountsWriter) list(element func(i int)) {
+// each writes a list with an element for each account of the page.
+func (w *accountsWriter) each(element func(i int)) {
 	w.WriteByte('[')
 	for i := range w.page.items {
 		if i > 0 {
@@ -98,9 +100,11 @@ func (w *accountsWriter) connection(t *plan.Tree) {
 	w.object("ConnectedAccountConnection", t, func(b plan.Branch) {
 		switch b.Name {
 		case "edges":
-			w.list(func(i int) { w.edge(b, i) })
+			w.list = b.As
+			w.each(func(i int) { w.edge(b.Tree, i) })
 		case "nodes":
-			w.list(func(i int) { w.account(b.Tree, i, ast.PathName(b.As), ast.PathIndex(i)) })
+			w.list, w.node = b.As, ""
+			w.each(func(i int) { w.account(b.Tree, i) })
 		case "pageInfo":
 			w.pageInfo(b.Tree)
 		case "totalCount":
@@ -109,34 +113,36 @@ func (w *accountsWriter) connection(t *plan.Tree) {
 	})
 }
 
-func (w *accountsWriter) edge(edges plan.Branch, i int) {
-	w.object("ConnectedAccountEdge", edges.Tree, func(b plan.Branch) {
+func (w *accountsWriter) edge(t *plan.Tree, i int) {
+	w.object("ConnectedAccountEdge", t, func(b plan.Branch) {
 		switch b.Name {
 		case "cursor":
-			w.text(w.page.cursors[i])
+			w.text(w.page.cursor(i))
 		case "node":
-			w.account(b.Tree, i, ast.PathName(edges.As), ast.PathIndex(i), ast.PathName(b.As))
+			w.node = b.As
+			w.account(b.Tree, i)
 		}
 	})
 }
 
 func (w *accountsWriter) pageInfo(t *plan.Tree) {
+	info := w.page.info()
 	w.object("PageInfo", t, func(b plan.Branch) {
 		switch b.Name {
 		case "hasNextPage":
-			w.WriteString(strconv.FormatBool(w.page.info.HasNextPage))
+			w.WriteString(strconv.FormatBool(info.HasNextPage))
 		case "hasPreviousPage":
-			w.WriteString(strconv.FormatBool(w.page.info.HasPreviousPage))
+			w.WriteString(strconv.FormatBool(info.HasPreviousPage))
 		case "startCursor":
-			w.optional(w.page.info.StartCursor)
+			w.optional(info.StartCursor)
 		case "endCursor":
-			w.optional(w.page.info.EndCursor)
+			w.optional(info.EndCursor)
 		}
 	})
 }
 
-// account writes the account with that index, whose place is at the path.
-func (w *accountsWriter) account(t *plan.Tree, i int, path ...ast.PathElement) {
+// account writes the account with that index.
+func (w *accountsWriter) account(t *plan.Tree, i int) {
 	account := w.page.items[i]
 	w.object("ConnectedAccount", t, func(b plan.Branch) {
 		var err error
@@ -157,7 +163,7 @@ func (w *accountsWriter) account(t *plan.Tree, i int, path ...ast.PathElement) {
 			value, err = w.card(account, b.Name)
 			w.optional(value)
 		}
-		w.failed(err, append(path, ast.PathName(b.As)))
+		w.failed(err, i, b.As)
 	})
 }
 
@@ -174,9 +180,14 @@ func (w *accountsWriter) card(account upstream.Account, field string) (*string, 
 	return cards.Of(shown.URN(account), field)
 }
 
-// failed reports an error at the path beneath the page's.
-func (w *accountsWriter) failed(err error, path ast.Path) {
-	if err != nil {
-		graphql.AddError(w.ctx, &gqlerror.Error{Err: err, Path: slices.Concat(w.path, path)})
+// failed reports an error of a field of the account with that index.
+func (w *accountsWriter) failed(err error, i int, field string) {
+	if err == nil {
+		return
 	}
+	path := append(slices.Clone(w.path), ast.PathName(w.list), ast.PathIndex(i))
+	if w.node != "" {
+		path = append(path, ast.PathName(w.node))
+	}
+	graphql.AddError(w.ctx, &gqlerror.Error{Err: err, Path: append(path, ast.PathName(field))})
 }

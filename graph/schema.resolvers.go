@@ -262,7 +262,7 @@ func (r *userResolver) Sessions(ctx context.Context, obj *model.User, first *int
 	if err != nil {
 		return nil, err
 	}
-	p, err := paginate("sessions", sessions, sessionKey, first, after)
+	p, err := paginate("sessions", byKey(sessions, sessionKey), sessionKey, first, after)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -66,11 +67,14 @@ type Caller struct {
 
 // CallerOf is the user of the grant.
 func CallerOf(g grant.Grant, cost *Cost) Caller {
-	return Caller{
-		UserID:  g.UserID,
-		Consent: fmt.Sprint(g.UserID, " ", g.ID, " ", g.AuthorizedAt.UnixMicro(), " ", g.Writes, " ", g.Scopes),
-		Cost:    cost,
+	consent := make([]byte, 0, 256)
+	consent = append(append(append(consent, g.UserID...), ' '), g.ID...)
+	consent = strconv.AppendInt(append(consent, ' '), g.AuthorizedAt.UnixMicro(), 10)
+	consent = strconv.AppendInt(append(consent, ' '), g.Writes, 10)
+	for _, scope := range g.Scopes {
+		consent = append(append(consent, ' '), scope...)
 	}
+	return Caller{UserID: g.UserID, Consent: string(consent), Cost: cost}
 }
 
 // Cost is what one operation costs upstream.
