@@ -79,7 +79,10 @@ func (b *bench) run(ctx context.Context, chosen []scenario, report string) (err 
 	var results []result
 	for _, s := range chosen {
 		r, err := b.measure(ctx, s)
-		if err := errors.Join(ctx.Err(), err); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted: %w", ctx.Err())
+		}
+		if err != nil {
 			return fmt.Errorf("scenario %s: %w", s.name, err)
 		}
 		results = append(results, r)

@@ -53,8 +53,8 @@ func (b *bench) table(ctx context.Context, results []result) string {
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 `)
 	for _, r := range results {
-		fmt.Fprintf(&t, "| %s | %s | %.3g KB | **%s** | %s : %s | **%s** | %.0f : %.0f /s | %s | %s, %s |\n",
-			r.scenario.name, r.scenario.about, float64(r.bytes)/1024,
+		fmt.Fprintf(&t, "| %s | %s | %s | **%s** | %s : %s | **%s** | %.0f : %.0f /s | %s | %s, %s |\n",
+			r.scenario.name, r.scenario.about, size(r.bytes),
 			r.ratio(cpuOf), µs(typical(r.gateway, cpuOf)), µs(typical(r.proxy, cpuOf)),
 			r.ratio(throughputOf), typical(r.gateway, throughputOf), typical(r.proxy, throughputOf),
 			r.gateway[len(r.gateway)-1].upstream(), peak(r.gateway), peak(r.proxy))
@@ -67,6 +67,13 @@ func throughputOf(r round) float64 { return r.throughput }
 func peak(rounds []round) string {
 	m := rounds[len(rounds)-1].memory
 	return fmt.Sprintf("%d MB (then %d)", m.peak>>10, m.now>>10)
+}
+
+func size(bytes int) string {
+	if bytes < 1000 {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	return fmt.Sprintf("%.3g KB", float64(bytes)/1024)
 }
 
 // typical is the median of the rounds.

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// The two sizes of an answer.
+// The sizes of an answer.
 const (
+	tiny  = 45
 	small = 1 << 10
 	large = 100 << 10
 )
@@ -76,6 +77,10 @@ func scenarios() []scenario {
 		name: "G", about: "one Galaxy field, a list of objects",
 		operation: viewer(apps), document: "{ " + galaxyApps + " }",
 		bytes: large, fields: 1,
+	}, {
+		name: "H", about: "no Galaxy field: a tiny answer",
+		operation: viewer("id"), document: "{ one: __typename another: __typename }",
+		bytes: tiny, fields: 1,
 	}}
 }
 
