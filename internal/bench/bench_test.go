@@ -168,7 +168,7 @@ func TestAWrongAnswerIsNotMeasured(t *testing.T) {
 				}
 			}))
 			defer server.Close()
-			target, _, err := newTarget(t.Context(), server.URL, "{ a }", nil)
+			target, _, err := newTarget(t.Context(), server.URL, "{ a }", []http.Header{{}})
 			if test.later == "" {
 				if err == nil {
 					t.Error("it is taken for a right one")

@@ -21,49 +21,54 @@ const connections = 16
 
 // target is what a connection sends, again and again, and to whom.
 type target struct {
-	address string
-	request []byte
-	size    int64 // of the body of a right answer
+	address  string
+	requests [][]byte // one for each connection
+	size     int64    // of the body of a right answer
 }
 
-// newTarget returns the target of a query by POST, once it has been answered
-// rightly, and the answer.
-func newTarget(ctx context.Context, address, query string, header http.Header) (*target, []byte, error) {
+// newTarget returns the target of a query by POST, as one user on each connection,
+// once each has been answered rightly, and the last answer.
+func newTarget(ctx context.Context, address, query string, users []http.Header) (*target, []byte, error) {
 	body, err := json.Marshal(map[string]string{"query": query})
 	if err != nil {
-		return nil, nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
-	if err != nil {
-		return nil, nil, err
-	}
-	maps.Copy(req.Header, header)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	var request bytes.Buffer
-	if err := req.Write(&request); err != nil {
 		return nil, nil, err
 	}
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, nil, err
 	}
-	t := &target{address: u.Host, request: request.Bytes()}
-	answer, err := t.once(ctx)
+	t, answer := &target{address: u.Host}, []byte(nil)
+	for _, user := range users {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+		if err != nil {
+			return nil, nil, err
+		}
+		maps.Copy(req.Header, user)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Accept", "application/json")
+		var request bytes.Buffer
+		if err := req.Write(&request); err != nil {
+			return nil, nil, err
+		}
+		if answer, err = t.once(ctx, request.Bytes()); err != nil {
+			return nil, nil, err
+		}
+		t.requests = append(t.requests, request.Bytes())
+	}
 	t.size = int64(len(answer))
-	return t, answer, err
+	return t, answer, nil
 }
 
 // once asks once and returns the answer, which must be data without an error or a
 // null.
-func (t *target) once(ctx context.Context) ([]byte, error) {
+func (t *target) once(ctx context.Context, request []byte) ([]byte, error) {
 	c, err := t.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
 	var answer bytes.Buffer
-	if err := c.ask(t, &answer); err != nil {
+	if err := c.ask(t, request, &answer); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, excerpt(answer.Bytes()))
 	}
 	var parsed struct {
@@ -127,8 +132,8 @@ func (c *client) close() {
 }
 
 // ask sends the request and reads the answer into w.
-func (c *client) ask(t *target, w io.Writer) error {
-	if _, err := c.Write(t.request); err != nil {
+func (c *client) ask(t *target, request []byte, w io.Writer) error {
+	if _, err := c.Write(request); err != nil {
 		return err
 	}
 	resp, err := http.ReadResponse(c.reader, nil)
@@ -183,11 +188,12 @@ func (l *load) run(long time.Duration) (requests int, took time.Duration, err er
 	}
 	ended := make(chan done)
 	began := time.Now()
-	for _, c := range l.clients {
+	for i, c := range l.clients {
+		request := l.target.requests[i%len(l.target.requests)]
 		go func() {
 			var d done
 			for d.err == nil && time.Since(began) < long {
-				d.err = c.ask(l.target, io.Discard)
+				d.err = c.ask(l.target, request, io.Discard)
 				d.requests++
 			}
 			ended <- d

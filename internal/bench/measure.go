@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -95,14 +96,16 @@ func (b *bench) open(ctx context.Context, s scenario) (w *world, err error) {
 	if w.gateway, err = startGateway(ctx, b.binary, dir, w.stubURL, b.log, s.settings()); err != nil {
 		return nil, err
 	}
-	session, err := w.gateway.signIn(ctx)
-	if err != nil {
-		return nil, err
+	users := make([]http.Header, connections) // each of another user's, so that none waits for another's answer
+	for i := range users {
+		if users[i], err = w.gateway.signIn(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if w.viaProxy, err = sized(ctx, s, proxyURL+graphqlPath, s.document, nil); err != nil {
+	if w.viaProxy, err = sized(ctx, s, proxyURL+graphqlPath, s.document, []http.Header{{}}); err != nil {
 		return nil, fmt.Errorf("the proxy: %w", err)
 	}
-	if w.viaGateway, err = sized(ctx, s, w.gateway.url+"/graphql", s.operation, session); err != nil {
+	if w.viaGateway, err = sized(ctx, s, w.gateway.url+"/graphql", s.operation, users); err != nil {
 		return nil, fmt.Errorf("the gateway: %w", err)
 	}
 	return w, nil
@@ -120,8 +123,8 @@ func (w *world) close() {
 }
 
 // sized is newTarget for an answer of about the scenario's size.
-func sized(ctx context.Context, s scenario, address, query string, header map[string][]string) (*target, error) {
-	t, _, err := newTarget(ctx, address, query, header)
+func sized(ctx context.Context, s scenario, address, query string, users []http.Header) (*target, error) {
+	t, _, err := newTarget(ctx, address, query, users)
 	if err == nil && (int(t.size) < s.bytes*2/3 || int(t.size) > s.bytes*3/2) {
 		err = fmt.Errorf("an answer of %d bytes, where there should be about %d", t.size, s.bytes)
 	}

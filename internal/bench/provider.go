@@ -9,14 +9,15 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // userInfoPath is the userinfo endpoint's, which the stub itself serves.
 const userInfoPath = "/userinfo"
 
-// subject is who signs in.
-const subject = "urn:rollupid:identity/0x01"
+// subject is who signs in the n-th time: everyone but once.
+func subject(n int64) string { return fmt.Sprintf("urn:rollupid:identity/0x%02d", n) }
 
 // tokenLife is longer than any measurement: none meets a refresh.
 const tokenLife = 24 * time.Hour
@@ -25,8 +26,10 @@ const tokenLife = 24 * time.Hour
 type provider struct {
 	issuer   string
 	key      ed25519.PrivateKey
-	userInfo []byte
+	accounts []map[string]string
 	nonces   sync.Map // by code
+	signIns  atomic.Int64
+	userInfo sync.Map // by access token, as it is sent
 }
 
 func newProvider(issuer string) (*provider, error) {
@@ -38,10 +41,7 @@ func newProvider(issuer string) (*provider, error) {
 	for i := range accounts {
 		accounts[i] = map[string]string{"type": "eth", "identifier": address(i + 1)}
 	}
-	info, err := json.Marshal(map[string]any{
-		"sub": subject, "name": "Alice", "picture": image(1), "email": "alice@example.com", "connected_accounts": accounts,
-	})
-	return &provider{issuer: issuer, key: key, userInfo: info}, err
+	return &provider{issuer: issuer, key: key, accounts: accounts}, nil
 }
 
 func (p *provider) routes(mux *http.ServeMux) {
@@ -79,9 +79,17 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
 		return
 	}
-	now := time.Now()
+	now, user, access := time.Now(), subject(p.signIns.Add(1)), rand.Text()
+	info, err := json.Marshal(map[string]any{
+		"sub": user, "name": "Alice", "picture": image(1), "email": "alice@example.com", "connected_accounts": p.accounts,
+	})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	p.userInfo.Store("Bearer "+access, info)
 	id, err := p.sign(map[string]any{
-		"iss": p.issuer, "sub": subject, "aud": r.PostFormValue("client_id"), "nonce": nonce,
+		"iss": p.issuer, "sub": user, "aud": r.PostFormValue("client_id"), "nonce": nonce,
 		"iat": now.Unix(), "exp": now.Add(tokenLife).Unix(),
 	})
 	if err != nil {
@@ -89,7 +97,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, map[string]any{
-		"access_token": rand.Text(), "refresh_token": rand.Text(), "id_token": id, "token_type": "Bearer",
+		"access_token": access, "refresh_token": rand.Text(), "id_token": id, "token_type": "Bearer",
 		"expires_in": int(tokenLife.Seconds()), "scope": "openid profile email connected_accounts",
 	})
 }

@@ -88,11 +88,13 @@ func (s *stub) prepare(body []byte) ([]byte, error) {
 
 func (s *stub) serveUserInfo(w http.ResponseWriter, r *http.Request) {
 	s.userInfo.Add(1)
-	if r.Header.Get("Authorization") == "" {
+	info, ok := s.provider.userInfo.Load(r.Header.Get("Authorization"))
+	if !ok {
 		http.Error(w, "Who asks?", http.StatusUnauthorized)
 		return
 	}
-	write(w, s.provider.userInfo)
+	text, _ := info.([]byte)
+	write(w, text)
 }
 
 func (s *stub) serveCounts(w http.ResponseWriter, _ *http.Request) {

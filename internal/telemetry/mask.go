@@ -73,7 +73,11 @@ func maskText(key, text string) string {
 // almost every text that is logged, and matching costs more than the rest of a
 // log line.
 func plain(text string) bool {
-	return len(text) < shortestRandom && !strings.ContainsAny(text, "=@ \t\n\v\f\r") && !strings.Contains(text, "eyJ")
+	if len(text) >= shortestRandom || strings.ContainsAny(text, "=@") || strings.Contains(text, "eyJ") {
+		return false
+	}
+	lower := strings.ToLower(text)
+	return !strings.Contains(lower, "bearer") && !strings.Contains(lower, "basic")
 }
 
 // looksRandom reports whether a long run is base64 rather than words or a
