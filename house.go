@@ -139,7 +139,7 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 	}
 	api := graph.NewServer(graph.Config{
 		Resolver: &graph.Resolver{
-			Upstream:  &upstream.Client{Tokens: grants, UserInfo: provider, Galaxy: galaxy},
+			Upstream:  &upstream.Client{Tokens: grants, UserInfo: upstream.GuardUserInfo(provider), Galaxy: galaxy},
 			Grants:    grants,
 			Revoker:   grants,
 			Manager:   sessions,

@@ -74,6 +74,7 @@ var foreign = map[string][]string{
 	"github.com/graph-gophers":       {"internal/devrollup"},
 	"github.com/tink-crypto/tink-go": {"internal/vault"},
 	"github.com/maypok86/otter":      {"internal/cache", "internal/httpserver"},
+	"github.com/failsafe-go":         {"internal/upstream"},
 }
 
 // noHTTP are the rooms that must not know how they are reached.

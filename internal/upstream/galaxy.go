@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"galaxygate/internal/grant"
@@ -19,9 +21,6 @@ import (
 const (
 	galaxyTimeout  = 10 * time.Second
 	maxGalaxyReply = 8 << 20
-	// idleConnections is how many connections to Galaxy are kept open between
-	// requests; its limit of requests leaves no use for more.
-	idleConnections = 16
 )
 
 // GalaxyConfig says where Galaxy is and how to ask it.
@@ -35,18 +34,22 @@ type GalaxyConfig struct {
 // Galaxy is a client of Rollup's GraphQL API. It follows no redirects, which
 // would carry the user's token and the API key elsewhere.
 type Galaxy struct {
-	cfg  GalaxyConfig
-	http *http.Client
+	cfg   GalaxyConfig
+	http  *http.Client
+	guard *guard
 }
 
 // NewGalaxy returns a client with connections of its own.
 func NewGalaxy(cfg GalaxyConfig) *Galaxy {
-	return &Galaxy{cfg: cfg, http: &http.Client{
+	return &Galaxy{cfg: cfg, guard: newGalaxyGuard(), http: &http.Client{
 		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			ForceAttemptHTTP2:     true,
-			MaxIdleConns:          idleConnections,
-			MaxIdleConnsPerHost:   idleConnections,
+			Proxy:             http.ProxyFromEnvironment,
+			ForceAttemptHTTP2: true,
+			// As many connections stay open as the guard lets be in use: none is
+			// closed only to be opened again. More than that it does not let be
+			// opened either.
+			MaxIdleConns:          maxConcurrent,
+			MaxIdleConnsPerHost:   maxConcurrent,
 			IdleConnTimeout:       90 * time.Second,
 			TLSHandshakeTimeout:   5 * time.Second,
 			ExpectContinueTimeout: time.Second,
@@ -63,6 +66,14 @@ func (g *Galaxy) Close() { g.http.CloseIdleConnections() }
 // error is an *Error, or ctx's where the caller has left. With a Partial error the
 // data is decoded as far as it came.
 func (g *Galaxy) ask(ctx context.Context, access secret.Text, document string, variables map[string]any, data any) error {
+	return g.guard.run(ctx, !strings.HasPrefix(document, "mutation"), func(ctx context.Context) error {
+		return g.askOnce(ctx, access, document, variables, data)
+	})
+}
+
+func (g *Galaxy) askOnce(
+	ctx context.Context, access secret.Text, document string, variables map[string]any, data any,
+) error {
 	began := g.cfg.Now()
 	e, err := g.post(ctx, access, document, variables, data)
 	took := g.cfg.Now().Sub(began)
@@ -102,13 +113,13 @@ func (g *Galaxy) post(
 	req.Header.Set("X-GALAXY-KEY", g.cfg.APIKey.Reveal())
 	resp, err := g.http.Do(req)
 	if err != nil {
-		return unanswered(ctx)
+		return unanswered(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	reply, err := io.ReadAll(io.LimitReader(resp.Body, maxGalaxyReply+1))
 	switch {
 	case err != nil:
-		return unanswered(ctx)
+		return unanswered(ctx, err)
 	case len(reply) > maxGalaxyReply:
 		return &Error{Kind: Unavailable, Status: resp.StatusCode, Message: "The answer is too large."}, nil
 	}
@@ -118,11 +129,13 @@ func (g *Galaxy) post(
 // unanswered is what becomes of a request without a whole answer: the caller
 // has left, or Galaxy is away, also where it kept the caller until the time was
 // up. The cause is not quoted.
-func unanswered(ctx context.Context) (*Error, error) {
+func unanswered(ctx context.Context, cause error) (*Error, error) {
 	if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, fmt.Errorf("ask galaxy: %w", err)
 	}
-	return &Error{Kind: Unavailable, Message: "No answer came."}, nil
+	var timeout net.Error
+	late := errors.As(cause, &timeout) && timeout.Timeout()
+	return &Error{Kind: Unavailable, Message: "No answer came.", late: late}, nil
 }
 
 // AppRevoker takes an application's authorization back at Galaxy. It is a
