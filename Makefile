@@ -36,7 +36,7 @@ crash-matrix: parts ## kill -9 at each point of a refresh, 20 times for each row
 fault-matrix: parts ## the tests of docs/fault-matrix.md alone
 	$(GO) test -race -count=1 -v -run 'TestFaultMatrix|AwayForLong|RestartedDuringARefresh' ./internal/e2e
 
-parts: ## install PostgreSQL, Chromium and Node.js packages for the tests
+parts: ## install PostgreSQL, Redis, Chromium and Node.js packages for the tests
 	@scripts/parts.sh install
 
 generate: ## write the generated code anew

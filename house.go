@@ -16,10 +16,12 @@ import (
 	"galaxygate/internal/login"
 	"galaxygate/internal/passport"
 	"galaxygate/internal/playground"
+	"galaxygate/internal/redis"
 	"galaxygate/internal/session"
 	"galaxygate/internal/store"
 	"galaxygate/internal/telemetry"
 	"galaxygate/internal/upstream"
+	"galaxygate/internal/vault"
 )
 
 // house is what build built, as far as serve looks after it.
@@ -32,18 +34,28 @@ type house struct {
 	keeper      *grant.Keeper
 	revocations *grant.Revocations
 	housekeeper *store.Housekeeper
+	redis       *redis.Client // nil: there is none
 	public      http.Handler
 }
 
 // close ends what the rooms keep running.
 func (h *house) close() {
+	if h.redis != nil {
+		_ = h.redis.Close()
+	}
 	h.galaxy.Close()
 	h.sessions.Cache.Close()
 	h.grants.Cache.Close()
 }
 
 // build builds the rooms on the database, in the order of their dependencies.
-func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger *slog.Logger) (*house, error) {
+func build(
+	cfg *config.Config, db *store.DB, sealer *vault.Vault, metrics *telemetry.Metrics, logger *slog.Logger,
+) (*house, error) {
+	shared, err := openRedis(cfg, sealer, logger)
+	if err != nil {
+		return nil, err
+	}
 	provider := passport.New(passport.Config{
 		Issuer:       cfg.Issuer,
 		ClientID:     cfg.ClientID,
@@ -182,8 +194,31 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 	}.Handler()
 	return &house{
 		provider: provider, galaxy: galaxy, sessions: sessions, signIn: signIn, grants: grants,
-		keeper: keeper, revocations: revocations, housekeeper: housekeeper, public: handler,
+		keeper: keeper, revocations: revocations, housekeeper: housekeeper, redis: shared, public: handler,
 	}, nil
+}
+
+// openRedis returns a client of what the replicas share; nil where that is nothing.
+func openRedis(cfg *config.Config, sealer *vault.Vault, logger *slog.Logger) (*redis.Client, error) {
+	if cfg.RedisURL.IsZero() {
+		return nil, nil
+	}
+	client, err := redis.Open(redis.Config{URL: cfg.RedisURL, Sealer: sealer, Now: time.Now, Logger: logger})
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
+	return client, nil
+}
+
+// checkRedis says what is wrong with REDIS_URL, as far as that shows without Redis.
+func checkRedis(cfg *config.Config) error {
+	if cfg.RedisURL.IsZero() {
+		return nil
+	}
+	if err := redis.CheckURL(cfg.RedisURL); err != nil {
+		return fmt.Errorf("REDIS_URL: %w", err)
+	}
+	return nil
 }
 
 // unavailable answers a request whose session cannot be looked up.
