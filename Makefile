@@ -40,7 +40,7 @@ bench: ## cost beside a reverse proxy's, in about 5 minutes; writes docs/benchma
 	$(GO) run ./internal/bench -round $(or $(BENCH_SECONDS),5)s -only "$(BENCH_ONLY)" -profile "$(BENCH_PROFILE)" \
 		-report "$(or $(BENCH_REPORT),$(if $(BENCH_ONLY),,docs/benchmarks.md))"
 
-parts: ## install PostgreSQL, Chromium and Node.js packages for the tests
+parts: ## install PostgreSQL, Redis, Chromium and Node.js packages for the tests
 	@scripts/parts.sh install
 
 generate: ## write the generated code anew

@@ -21,7 +21,7 @@ func BenchmarkWarm(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			w := newWorld(b, func(w *world, cfg *graph.Config) {
-				w.resolver.Upstream.Answers = upstream.NewAnswers(time.Hour, 1<<20, time.Now)
+				w.resolver.Upstream.Answers = upstream.NewAnswers(time.Hour, 1<<20, nil, time.Now)
 				b.Cleanup(w.resolver.Upstream.Answers.Close)
 			})
 			p := w.signIn(alice, allScopes()...)

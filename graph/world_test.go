@@ -95,7 +95,7 @@ func newWorld(t testing.TB, change ...func(*world, *graph.Config)) *world {
 	w.db.Subscribe(store.Listener{
 		GrantChanged: source.Cache.Forget, SessionEnded: w.manager.Cache.Forget, Settle: source.Drain, Missed: func() {},
 	})
-	planner, answers := plan.New(graph.Schema()), upstream.NewAnswers(0, 0, time.Now)
+	planner, answers := plan.New(graph.Schema()), upstream.NewAnswers(0, 0, nil, time.Now)
 	t.Cleanup(planner.Close)
 	t.Cleanup(answers.Close)
 	w.resolver = &graph.Resolver{

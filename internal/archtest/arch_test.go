@@ -51,6 +51,8 @@ var arrows = map[string][]string{
 	"internal/playground": {},
 	"internal/recent":     {},
 	"internal/redirect":   {},
+	"internal/redis":      {},
+	"internal/redistest":  {},
 	"internal/retry":      {},
 	"internal/scope":      {},
 	"internal/secret":     {},
@@ -81,13 +83,15 @@ var foreign = map[string][]string{
 	"github.com/tink-crypto/tink-go": {"internal/vault"},
 	"github.com/maypok86/otter":      {"internal/cache", "internal/httpserver", "internal/plan", "internal/upstream"},
 	"github.com/go-json-experiment":  {"internal/plan"},
+	"github.com/failsafe-go":         {"internal/upstream"},
+	"github.com/redis/go-redis":      {"internal/redis"},
 }
 
 // noHTTP are the rooms that must not know how they are reached.
 var noHTTP = []string{"internal/grant", "internal/vault", "internal/store", "internal/config", "internal/budget"}
 
 // testRooms hold what only tests import.
-var testRooms = []string{"internal/kmstest", "internal/pgtest", "internal/storetest", "internal/strictop", "internal/testdb"}
+var testRooms = []string{"internal/kmstest", "internal/pgtest", "internal/redistest", "internal/storetest", "internal/strictop", "internal/testdb"}
 
 func TestEveryImportIsAnArrowOnThePlan(t *testing.T) {
 	t.Parallel()
