@@ -96,10 +96,6 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 // engineError shows what gqlgen itself refuses: documents, mostly.
 func engineError(shown, found *gqlerror.Error, code string) *gqlerror.Error {
 	shown.Message = found.Message
-	if code == "COMPLEXITY_LIMIT_EXCEEDED" {
-		code = codeTooComplex
-		shown.Message += ": ask for fewer items with `first`"
-	}
 	shown.Extensions = maps.Clone(found.Extensions)
 	shown.Extensions["code"] = code
 	return shown

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/99designs/gqlgen/complexity"
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
@@ -16,25 +18,51 @@ type limits struct {
 	depth         int
 	fields        int
 	introspection bool
+
+	schema graphql.ExecutableSchema
+	// fine are the operations that are within the limits whatever their variables,
+	// by document and name: they have none.
+	fine *lru.LRU[struct{}]
 }
 
 var _ interface {
 	graphql.HandlerExtension
 	graphql.OperationContextMutator
-} = limits{}
+} = (*limits)(nil)
 
 // ExtensionName implements graphql.HandlerExtension.
-func (limits) ExtensionName() string { return "Limits" }
+func (*limits) ExtensionName() string { return "Limits" }
 
 // Validate implements graphql.HandlerExtension.
-func (limits) Validate(graphql.ExecutableSchema) error { return nil }
+func (l *limits) Validate(schema graphql.ExecutableSchema) error {
+	l.schema, l.fine = schema, lru.New[struct{}](cachedDocuments)
+	return nil
+}
 
 // MutateOperationContext implements graphql.OperationContextMutator.
 //
 // gqlgen's own switch for introspection closes _service as well, which a router
 // needs; so that one is open, and the fields are refused here.
-func (l limits) MutateOperationContext(_ context.Context, operation *graphql.OperationContext) *gqlerror.Error {
+func (l *limits) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
 	operation.DisableIntrospection = false
+	key := operation.RawQuery
+	if operation.OperationName != "" {
+		key += "\x00" + operation.OperationName
+	}
+	if _, fine := l.fine.Get(ctx, key); fine {
+		return nil
+	}
+	if err := l.refusal(ctx, operation); err != nil {
+		return err
+	}
+	if len(operation.Operation.VariableDefinitions) == 0 {
+		l.fine.Add(ctx, key, struct{}{})
+	}
+	return nil
+}
+
+// refusal is why the operation is not executed, or nil.
+func (l *limits) refusal(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
 	m := measurer{fragments: make(map[string]measure)}
 	size := m.set(operation.Operation.SelectionSet)
 	switch {
@@ -44,6 +72,12 @@ func (l limits) MutateOperationContext(_ context.Context, operation *graphql.Ope
 		return refuse(codeTooComplex, fmt.Sprintf("The operation is %d fields deep; %d are allowed.", size.depth, l.depth))
 	case l.fields > 0 && size.fields > l.fields:
 		return refuse(codeTooComplex, fmt.Sprintf("The operation selects more than %d fields.", l.fields))
+	case l.fields == 0:
+		return nil
+	}
+	if cost := complexity.Calculate(ctx, l.schema, operation.Operation, operation.Variables); cost > l.fields {
+		return refuse(codeTooComplex, fmt.Sprintf(
+			"The operation has complexity %d, which exceeds the limit of %d: ask for fewer items with `first`.", cost, l.fields))
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
-	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 
@@ -43,7 +42,7 @@ func NewServer(cfg Config) *handler.Server {
 	schema := generated.NewExecutableSchema(generated.Config{
 		Resolvers:  r,
 		Directives: generated.DirectiveRoot{Consent: r.consent, ViewerOnly: r.viewerOnly},
-		Complexity: complexity(),
+		Complexity: costs(),
 	})
 	p := presenter{publicURL: r.PublicURL, logger: r.Logger}
 	server := handler.New(schema)
@@ -52,10 +51,7 @@ func NewServer(cfg Config) *handler.Server {
 	server.SetQueryCache(lru.New[*ast.QueryDocument](cachedDocuments))
 	server.SetParserTokenLimit(cfg.MaxTokens)
 	server.SetDisableSuggestion(!cfg.Introspection)
-	server.Use(limits{depth: cfg.MaxDepth, fields: cfg.MaxComplexity, introspection: cfg.Introspection})
-	if cfg.MaxComplexity > 0 {
-		server.Use(extension.FixedComplexityLimit(cfg.MaxComplexity))
-	}
+	server.Use(&limits{depth: cfg.MaxDepth, fields: cfg.MaxComplexity, introspection: cfg.Introspection})
 	server.AroundOperations(r.plans)
 	server.AroundOperations(watchOutage)
 	server.AroundResponses(tellCost(cfg.TellCost))
@@ -66,8 +62,8 @@ func NewServer(cfg Config) *handler.Server {
 	return server
 }
 
-// complexity counts what is in a list as often as the client asks for it.
-func complexity() generated.ComplexityRoot {
+// costs counts what is in a list as often as the client asks for it.
+func costs() generated.ComplexityRoot {
 	times := func(child int, first *int, standard int) int {
 		size, err := pageSize(first, standard)
 		if err != nil {

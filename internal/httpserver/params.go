@@ -59,7 +59,7 @@ func parseBody(content []byte) (*graphql.RawParams, *Refusal) {
 	case !utf8.Valid(content) || json.Unmarshal(content, &members) != nil || members == nil:
 		return nil, badRequest("The request body must be one JSON object in UTF-8.")
 	}
-	return parseParams(members)
+	return parseParams(members, decodeValid)
 }
 
 // readGet reads the parameters of a GET request from its query.
@@ -80,12 +80,12 @@ func readGet(r *http.Request) (*graphql.RawParams, *Refusal) {
 			members[name] = json.RawMessage(values[0])
 		}
 	}
-	return parseParams(members)
+	return parseParams(members, decode)
 }
 
 // parseParams reads the parameters of a GraphQL request (GraphQL over HTTP,
-// section 5.1). Unknown ones are ignored.
-func parseParams(members map[string]json.RawMessage) (*graphql.RawParams, *Refusal) {
+// section 5.1), each decoded by decode. Unknown ones are ignored.
+func parseParams(members map[string]json.RawMessage, decode func(json.RawMessage, any) bool) (*graphql.RawParams, *Refusal) {
 	var p graphql.RawParams
 	switch {
 	case !decode(members["query"], &p.Query) || strings.TrimSpace(p.Query) == "":
@@ -103,11 +103,17 @@ func parseParams(members map[string]json.RawMessage) (*graphql.RawParams, *Refus
 // decode reads one JSON value, with numbers as they are written, and reports
 // whether it was null, absent, or of into's type.
 func decode(raw json.RawMessage, into any) bool {
+	// The decoder would not mind what trails the value.
+	return len(raw) == 0 || json.Valid(raw) && decodeValid(raw, into)
+}
+
+// decodeValid is decode for what is known to be JSON.
+func decodeValid(raw json.RawMessage, into any) bool {
 	if len(raw) == 0 {
 		return true
 	}
-	if !json.Valid(raw) {
-		return false // the decoder would not mind what trails the value
+	if text, ok := into.(*string); ok {
+		return json.Unmarshal(raw, text) == nil
 	}
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()

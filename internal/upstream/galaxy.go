@@ -163,7 +163,7 @@ func (g *Galaxy) send(ctx context.Context, access secret.Text, body []byte) (*ht
 		return nil, nil, unanswered(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	reply, err := io.ReadAll(io.LimitReader(resp.Body, maxGalaxyReply+1))
+	reply, err := readAll(resp)
 	switch {
 	case err != nil:
 		return nil, nil, unanswered(ctx, err)
@@ -171,6 +171,16 @@ func (g *Galaxy) send(ctx context.Context, access secret.Text, body []byte) (*ht
 		return nil, nil, &Error{Kind: Unavailable, Status: resp.StatusCode, Message: "The answer is too large."}
 	}
 	return resp, reply, nil
+}
+
+// readAll returns the body, or one byte more than it may have.
+func readAll(resp *http.Response) ([]byte, error) {
+	var body bytes.Buffer
+	if resp.ContentLength > 0 {
+		body.Grow(int(min(resp.ContentLength, maxGalaxyReply)) + bytes.MinRead) // which ReadFrom wants to have left
+	}
+	_, err := body.ReadFrom(io.LimitReader(resp.Body, maxGalaxyReply+1))
+	return body.Bytes(), err
 }
 
 // unanswered is what becomes of a request without a whole answer: the caller

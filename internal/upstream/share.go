@@ -72,10 +72,15 @@ func (a *Answers) Close() {
 // flight is a request under way, for everyone who waits for it.
 type flight struct {
 	keys    []string
+	indices []int     // of the keys among those of the one who leads
 	answers []*Answer // by key, once done is closed; nil where asking panicked
+	left    bool      // whether the one who leads has left meanwhile
 	done    chan struct{}
+
+	// Guarded by Answers.mu: how many answers are waited for, and what ends the
+	// flight when none is; nil before it has begun.
+	waiting int
 	cancel  context.CancelFunc
-	waiting int // guarded by Answers.mu
 }
 
 // seat is where in a flight the answer to one question is.
@@ -96,8 +101,11 @@ func (a *Answers) get(ctx context.Context, keys []string, ask fetch) (answers []
 	missing := a.fresh(keys, answers)
 	cached = len(keys) - len(missing)
 	for len(missing) > 0 {
-		seats, led := a.join(ctx, keys, missing, ask)
-		if !a.await(ctx, seats) {
+		seats, led := a.join(keys, missing)
+		if led != nil {
+			a.lead(ctx, led, ask)
+		}
+		if !a.await(ctx, seats, led) {
 			for _, i := range missing {
 				answers[i] = unansweredBy(ctx.Err())
 			}
@@ -165,12 +173,11 @@ func (a *Answers) old(key string) *Answer {
 }
 
 // join returns where the answers to the missing keys will be, and the flight among
-// those that it has begun, nil where all were under way.
-func (a *Answers) join(ctx context.Context, keys []string, missing []int, ask fetch) (seats []seat, led *flight) {
+// those that is the caller's to lead, nil where all are under way.
+func (a *Answers) join(keys []string, missing []int) (seats []seat, led *flight) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	seats = make([]seat, len(missing))
-	var indices []int
 	for n, i := range missing {
 		s, ok := a.flights[keys[i]]
 		if !ok {
@@ -178,18 +185,30 @@ func (a *Answers) join(ctx context.Context, keys []string, missing []int, ask fe
 				led = &flight{done: make(chan struct{})}
 			}
 			s = seat{led, len(led.keys)}
-			led.keys, indices = append(led.keys, keys[i]), append(indices, i)
+			led.keys, led.indices = append(led.keys, keys[i]), append(led.indices, i)
 			a.flights[keys[i]] = s
 		}
 		seats[n] = s
 		s.waiting++
 	}
-	if led != nil {
-		detached, cancel := detach(ctx)
-		led.cancel = cancel
-		a.tasks.Go(func() { a.fly(detached, led, indices, ask) })
-	}
 	return seats, led
+}
+
+// lead asks, in the goroutine of the one who was first: where that one leaves, it
+// goes on for the others, and ends with the last of them.
+func (a *Answers) lead(ctx context.Context, f *flight, ask fetch) {
+	a.tasks.Do(func() {
+		defer close(f.done)
+		flying, cancel := detach(ctx)
+		defer cancel()
+		a.mu.Lock()
+		f.cancel = cancel
+		a.mu.Unlock()
+		stop := context.AfterFunc(ctx, func() { a.leave(f, len(f.keys)) })
+		f.answers = a.askShelf(flying, f.keys, f.indices, ask)
+		f.left = !stop()
+		a.land(f)
+	})
 }
 
 // detach returns a context with ctx's values and deadline that does not end with
@@ -201,11 +220,8 @@ func detach(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithCancel(context.WithoutCancel(ctx))
 }
 
-// fly asks, keeps the answers, and hands them to everyone who waits.
-func (a *Answers) fly(ctx context.Context, f *flight, indices []int, ask fetch) {
-	defer f.cancel()
-	defer close(f.done)
-	f.answers = a.askShelf(ctx, f.keys, indices, ask)
+// land keeps the answers, and lets nobody join any more.
+func (a *Answers) land(f *flight) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i, key := range f.keys {
@@ -216,30 +232,39 @@ func (a *Answers) fly(ctx context.Context, f *flight, indices []int, ask fetch) 
 	}
 }
 
+// leave says that somebody waits no more for that many answers of the flight.
+func (a *Answers) leave(f *flight, answers int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if f.waiting -= answers; f.waiting == 0 && f.cancel != nil {
+		f.cancel()
+	}
+}
+
 // await waits for the flights and reports whether they have landed. Where the
 // operation's time is up, so is theirs, and they alone can say what it was spent
 // on.
-func (a *Answers) await(ctx context.Context, seats []seat) bool {
+func (a *Answers) await(ctx context.Context, seats []seat, led *flight) bool {
 	landed := true
 	for _, s := range seats {
+		if s.flight == led || !landed {
+			continue
+		}
 		select {
 		case <-s.done:
 			continue
 		case <-ctx.Done():
 		}
-		if landed = errors.Is(ctx.Err(), context.DeadlineExceeded); !landed {
-			break
+		if landed = errors.Is(ctx.Err(), context.DeadlineExceeded); landed {
+			<-s.done
 		}
-		<-s.done
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	for _, s := range seats {
-		if s.waiting--; s.waiting == 0 {
-			s.cancel()
+		if s.flight != led {
+			a.leave(s.flight, 1)
 		}
 	}
-	return landed
+	return landed && (led == nil || !led.left || errors.Is(ctx.Err(), context.DeadlineExceeded))
 }
 
 // Wait waits until nothing is asked any more, or ctx has ended.
