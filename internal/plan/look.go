@@ -19,7 +19,7 @@ type way struct {
 	node       *ast.Field // Query.node, where the way leads through it
 	typename   string     // then the type that the node must have
 	of         bool       // then whether the field is about the node, not the viewer
-	viewerOnly bool       // then whether the node must be the viewer
+	viewerOnly bool       // then whether the node itself must be the viewer
 	known      bool       // whether who resolves the account knows what Galaxy calls it
 }
 
@@ -93,7 +93,7 @@ func (l *looker) field(of *ast.Definition, f collected, parent string, w way) {
 	}
 	place := Place(parent, of.Name, f.Alias)
 	w.scopes = union(w.scopes, consentOf(f.Definition))
-	w.viewerOnly = w.viewerOnly || f.Definition.Directives.ForName("viewerOnly") != nil
+	w.viewerOnly = w.viewerOnly || w.of && f.Definition.Directives.ForName("viewerOnly") != nil
 	typename := f.Definition.Type.Name()
 	switch source := f.Definition.Directives.ForName("galaxy"); {
 	case typename == mirrorType:
