@@ -174,7 +174,7 @@ func (l *looker) sourced(f collected, source *ast.Directive) *Field {
 	w.both(theirs.Name)
 	if subject := nameIn(source, "subject"); subject != "" {
 		w.both("(")
-		w.argument(nil, subject, theirType(theirs.Arguments.ForName(subject).Type))
+		w.argument(argument{name: subject}, theirType(theirs.Arguments.ForName(subject).Type))
 		w.both(")")
 	}
 	definition := l.schema.Types[f.Definition.Type.Name()]
