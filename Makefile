@@ -2,7 +2,7 @@ GO   ?= go
 LINT  = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check go-test soak-refresh crash-matrix fault-matrix generate fmt parts
+.PHONY: help run build test check go-test soak-refresh crash-matrix fault-matrix bench generate fmt parts
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,11 @@ crash-matrix: parts ## kill -9 at each point of a refresh, 20 times for each row
 fault-matrix: parts ## the tests of docs/fault-matrix.md alone
 	$(GO) test -race -count=1 -v -run 'TestFaultMatrix|AwayForLong|RestartedDuringARefresh' ./internal/e2e
 
-parts: ## install PostgreSQL, Chromium and Node.js packages for the tests
+bench: ## cost beside a reverse proxy's, in about 5 minutes; writes docs/benchmarks.md. BENCH_SECONDS, BENCH_ONLY=A,E, BENCH_PROFILE=directory
+	$(GO) run ./internal/bench -round $(or $(BENCH_SECONDS),5)s -only "$(BENCH_ONLY)" -profile "$(BENCH_PROFILE)" \
+		-report "$(or $(BENCH_REPORT),$(if $(BENCH_ONLY),,docs/benchmarks.md))"
+
+parts: ## install PostgreSQL, Redis, Chromium and Node.js packages for the tests
 	@scripts/parts.sh install
 
 generate: ## write the generated code anew

@@ -174,7 +174,7 @@ func (configCommand) Run(p *program) error {
 
 // config reads the configuration; its error lists every problem.
 func (p *program) config() (config.Config, error) {
-	cfg, err := config.Load(p.env, func(cfg *config.Config) error { return checkKeyset(p.ctx, cfg) })
+	cfg, err := config.Load(p.env, func(cfg *config.Config) error { return checkKeyset(p.ctx, cfg) }, checkRedis)
 	if err != nil {
 		return cfg, fmt.Errorf("the configuration is not valid:\n%w", err)
 	}

@@ -18,10 +18,12 @@ import (
 	"galaxygate/internal/passport"
 	"galaxygate/internal/plan"
 	"galaxygate/internal/playground"
+	"galaxygate/internal/redis"
 	"galaxygate/internal/session"
 	"galaxygate/internal/store"
 	"galaxygate/internal/telemetry"
 	"galaxygate/internal/upstream"
+	"galaxygate/internal/vault"
 )
 
 // house is what build built, as far as serve looks after it.
@@ -36,6 +38,7 @@ type house struct {
 	keeper      *grant.Keeper
 	revocations *grant.Revocations
 	housekeeper *store.Housekeeper
+	redis       *redis.Client // nil: there is none
 	public      http.Handler
 }
 
@@ -43,13 +46,22 @@ type house struct {
 func (h *house) close() {
 	h.planner.Close()
 	h.answers.Close()
+	if h.redis != nil {
+		_ = h.redis.Close()
+	}
 	h.galaxy.Close()
 	h.sessions.Cache.Close()
 	h.grants.Cache.Close()
 }
 
 // build builds the rooms on the database, in the order of their dependencies.
-func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger *slog.Logger) (*house, error) {
+func build(
+	cfg *config.Config, db *store.DB, sealer *vault.Vault, metrics *telemetry.Metrics, logger *slog.Logger,
+) (*house, error) {
+	shared, err := openRedis(cfg, sealer, logger)
+	if err != nil {
+		return nil, err
+	}
 	provider := passport.New(passport.Config{
 		Issuer:       cfg.Issuer,
 		ClientID:     cfg.ClientID,
@@ -144,17 +156,25 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 		Logger:    logger,
 	}
 	planner := plan.New(graph.Schema())
-	answers := upstream.NewAnswers(cfg.GalaxyCache, cfg.GalaxyCacheBytes, time.Now)
+	limit := budget.Config{PerMinute: cfg.GalaxyRate}
+	var shelf upstream.Shelf
+	if shared != nil {
+		shelf = shared
+		if cfg.GalaxyRate > 0 {
+			limit.Shared = shared.Bucket(cfg.GalaxyURL+" "+cfg.ClientID, cfg.GalaxyRate)
+		}
+	}
+	answers := upstream.NewAnswers(cfg.GalaxyCache, cfg.GalaxyCacheBytes, shelf, time.Now)
 	api := graph.NewServer(graph.Config{
 		Resolver: &graph.Resolver{
 			Planner: planner,
 			Upstream: &upstream.Client{
 				Tokens:   grants,
-				UserInfo: provider,
+				UserInfo: upstream.GuardUserInfo(provider),
 				Galaxy:   galaxy,
 				Answers:  answers,
 				Writes:   db,
-				Budget:   budget.New(budget.Config{PerMinute: cfg.GalaxyRate}),
+				Budget:   budget.New(limit),
 				Patience: cfg.GalaxyWait,
 				Logger:   logger,
 			},
@@ -201,8 +221,31 @@ func build(cfg *config.Config, db *store.DB, metrics *telemetry.Metrics, logger 
 	}.Handler()
 	return &house{
 		provider: provider, galaxy: galaxy, planner: planner, answers: answers, sessions: sessions, signIn: signIn, grants: grants,
-		keeper: keeper, revocations: revocations, housekeeper: housekeeper, public: handler,
+		keeper: keeper, revocations: revocations, housekeeper: housekeeper, redis: shared, public: handler,
 	}, nil
+}
+
+// openRedis returns a client of what the replicas share; nil where that is nothing.
+func openRedis(cfg *config.Config, sealer *vault.Vault, logger *slog.Logger) (*redis.Client, error) {
+	if cfg.RedisURL.IsZero() {
+		return nil, nil
+	}
+	client, err := redis.Open(redis.Config{URL: cfg.RedisURL, Sealer: sealer, Now: time.Now, Logger: logger})
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
+	return client, nil
+}
+
+// checkRedis says what is wrong with REDIS_URL, as far as that shows without Redis.
+func checkRedis(cfg *config.Config) error {
+	if cfg.RedisURL.IsZero() {
+		return nil
+	}
+	if err := redis.CheckURL(cfg.RedisURL); err != nil {
+		return fmt.Errorf("REDIS_URL: %w", err)
+	}
+	return nil
 }
 
 // unavailable answers a request whose session cannot be looked up.

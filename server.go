@@ -66,7 +66,7 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 	}
 	defer func() { _ = db.Close() }()
 	metrics := newMetrics(db)
-	h, err := build(&cfg, db, metrics, logger)
+	h, err := build(&cfg, db, sealer, metrics, logger)
 	if err != nil {
 		return err
 	}

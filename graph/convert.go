@@ -66,16 +66,17 @@ func toActivity(e audit.Event) *model.Activity {
 	}
 }
 
-func toAccount(a upstream.Account) *model.ConnectedAccount {
-	return &model.ConnectedAccount{Type: accountType(a.Type), RawType: a.Type, Identifier: a.Identifier}
-}
-
-func fromAccount(a *model.ConnectedAccount) upstream.Account {
-	return upstream.Account{Type: a.RawType, Identifier: a.Identifier}
+// toAccount is an account with that ID, which is its URN where Galaxy shows it.
+func toAccount(a upstream.Account, id string, shown bool) *model.ConnectedAccount {
+	account := &model.ConnectedAccount{ID: id, Type: accountType(a.Type), RawType: a.Type, Identifier: a.Identifier}
+	if shown {
+		account.Urn = id
+	}
+	return account
 }
 
 // ofTypes returns the accounts of these types; all where none is named.
-func ofTypes(accounts []upstream.Account, types []model.AccountType) []upstream.Account {
+func ofTypes(accounts upstream.Accounts, types []model.AccountType) upstream.Accounts {
 	if types == nil {
 		return accounts
 	}

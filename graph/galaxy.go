@@ -118,40 +118,27 @@ func (r *Resolver) shown(ctx context.Context) (upstream.Shown, error) {
 }
 
 // card returns the title or the icon of an account, nil where Galaxy does not show
-// it. The first one asks for those of all shared accounts.
+// it.
 func (r *Resolver) card(ctx context.Context, account *model.ConnectedAccount, field string) (*string, error) {
-	urn, urns, err := r.urns(ctx, account)
-	if err != nil || urn == "" {
-		return nil, err
+	if account.Urn == "" {
+		return nil, nil
 	}
-	q, err := operationOf(ctx).plan.Cards().With(urns)
+	cards, err := r.cards(ctx, []string{account.Urn})
 	if err != nil {
 		return nil, err
 	}
-	s, err := r.caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	a, err := r.askMore(ctx, s, roundOf(ctx), q)
-	if err != nil {
-		return nil, err
-	}
-	return upstream.CardIn(a, urn, field)
+	return cards.Of(account.Urn, field)
 }
 
-// urns returns what Galaxy calls the account, empty where it does not show it, and
-// with it the other shared ones.
-func (r *Resolver) urns(ctx context.Context, account *model.ConnectedAccount) (string, []string, error) {
-	if account.Urn != "" {
-		return account.Urn, []string{account.Urn}, nil
-	}
-	shown, err := r.shown(ctx)
+// cards returns how Galaxy shows the accounts with these URNs.
+func (r *Resolver) cards(ctx context.Context, urns []string) (upstream.Cards, error) {
+	q, err := operationOf(ctx).plan.Cards().With(urns)
 	if err != nil {
-		return "", nil, err
+		return upstream.Cards{}, err
 	}
-	claims, err := r.claims(ctx)
+	a, err := r.answer(ctx, q)
 	if err != nil {
-		return "", nil, err
+		return upstream.Cards{}, err
 	}
-	return shown.URN(fromAccount(account)), shown.URNs(claims.Accounts()), nil
+	return upstream.CardsIn(a)
 }

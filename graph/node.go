@@ -54,14 +54,14 @@ func (r *Resolver) accountNode(ctx context.Context, s session.Session, id string
 	if err != nil {
 		return nil, err
 	}
-	account, err := shown.Find(claims.Accounts(), id)
+	account, err := shown.Find(claims.ConnectedAccounts, id)
 	switch {
 	case errors.Is(err, upstream.ErrAccountNotFound):
 		return nil, nil
 	case err != nil:
 		return nil, err
 	}
-	return toAccount(account), nil
+	return toAccount(account, id, shown.URN(account) != ""), nil
 }
 
 func (r *Resolver) sessionNode(ctx context.Context, current session.Session, id string) (model.Node, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 
 	"galaxygate/graph/model"
@@ -23,45 +24,57 @@ const (
 
 // page is a part of a list, in the list's order.
 type page[T any] struct {
-	items   []T
-	cursors []string
-	info    *model.PageInfo
-	total   int
+	list  string
+	items []T
+	keys  []string // of the items
+	total int
+	// before and after say whether there is more.
+	before, after bool
+}
+
+// cursor is that of the item with that index.
+func (p page[T]) cursor(i int) string { return writeCursor(p.list, p.keys[i]) }
+
+// info says where the page lies.
+func (p page[T]) info() *model.PageInfo {
+	info := &model.PageInfo{HasNextPage: p.after, HasPreviousPage: p.before}
+	if n := len(p.items); n > 0 {
+		start, end := p.cursor(0), p.cursor(n-1)
+		info.StartCursor, info.EndCursor = &start, &end
+	}
+	return info
 }
 
 // paginate returns the page of at most first items whose keys come after the
-// cursor's, by the Relay connection specification. The list's name is part of
-// its cursors, so that another list's is refused; a cursor holds a key and no
-// position, so that it outlives the item. An error is of code BAD_USER_INPUT.
+// cursor's, by the Relay connection specification; the items come in the order of
+// their keys. The list's name is part of its cursors, so that another list's is
+// refused; a cursor holds a key and no position, so that it outlives the item. An
+// error is of code BAD_USER_INPUT.
 func paginate[T any](list string, items []T, key func(T) string, first *int, after *string) (page[T], error) {
 	size, err := pageSize(first, defaultPage)
 	if err != nil {
 		return page[T]{}, err
 	}
-	last := ""
-	if after != nil {
-		if last, err = readCursor(list, *after); err != nil {
-			return page[T]{}, err
-		}
-	}
-	items = slices.SortedFunc(slices.Values(items), func(a, b T) int { return strings.Compare(key(a), key(b)) })
 	begin := 0
 	if after != nil {
-		begin = len(items)
-		if i := slices.IndexFunc(items, func(item T) bool { return key(item) > last }); i >= 0 {
-			begin = i
+		last, err := readCursor(list, *after)
+		if err != nil {
+			return page[T]{}, err
 		}
+		begin = sort.Search(len(items), func(i int) bool { return key(items[i]) > last })
 	}
 	end := min(begin+size, len(items))
-	p := page[T]{items: items[begin:end], total: len(items)}
-	for _, item := range p.items {
-		p.cursors = append(p.cursors, writeCursor(list, key(item)))
-	}
-	p.info = &model.PageInfo{HasNextPage: end < len(items), HasPreviousPage: begin > 0}
-	if n := len(p.cursors); n > 0 {
-		p.info.StartCursor, p.info.EndCursor = &p.cursors[0], &p.cursors[n-1]
+	p := page[T]{list: list, items: items[begin:end], total: len(items), before: begin > 0, after: end < len(items)}
+	p.keys = make([]string, len(p.items))
+	for i, item := range p.items {
+		p.keys[i] = key(item)
 	}
 	return p, nil
+}
+
+// byKey returns the items in the order of their keys.
+func byKey[T any](items []T, key func(T) string) []T {
+	return slices.SortedFunc(slices.Values(items), func(a, b T) int { return strings.Compare(key(a), key(b)) })
 }
 
 // pageSize returns first, or the standard where it is not given.
@@ -91,7 +104,7 @@ func readCursor(list, cursor string) (string, error) {
 	return key, nil
 }
 
-// accountKey orders accounts by type and identifier.
+// accountKey orders accounts by type and identifier, as upstream.Accounts are.
 func accountKey(a upstream.Account) string { return a.Type + "\x00" + a.Identifier }
 
 // sessionKey orders sessions by their beginning, newest first.
@@ -139,22 +152,12 @@ func activityConnection(events []audit.Event, size int, after *string) *model.Ac
 	return c
 }
 
-func accountConnection(p page[upstream.Account]) *model.ConnectedAccountConnection {
-	c := &model.ConnectedAccountConnection{PageInfo: p.info, TotalCount: p.total}
-	for i, item := range p.items {
-		node := toAccount(item)
-		c.Nodes = append(c.Nodes, node)
-		c.Edges = append(c.Edges, &model.ConnectedAccountEdge{Cursor: p.cursors[i], Node: node})
-	}
-	return c
-}
-
 func sessionConnection(p page[session.Session], current session.Session) *model.SessionConnection {
-	c := &model.SessionConnection{PageInfo: p.info, TotalCount: p.total}
+	c := &model.SessionConnection{PageInfo: p.info(), TotalCount: p.total}
 	for i, item := range p.items {
 		node := toSession(item, current)
 		c.Nodes = append(c.Nodes, node)
-		c.Edges = append(c.Edges, &model.SessionEdge{Cursor: p.cursors[i], Node: node})
+		c.Edges = append(c.Edges, &model.SessionEdge{Cursor: p.cursor(i), Node: node})
 	}
 	return c
 }

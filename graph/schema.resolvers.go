@@ -42,17 +42,6 @@ func (r *authorizationResolver) Activity(ctx context.Context, obj *model.Authori
 	return r.history(ctx, s.UserID, first, after)
 }
 
-func (r *connectedAccountResolver) ID(ctx context.Context, obj *model.ConnectedAccount) (string, error) {
-	if obj.Urn != "" {
-		return obj.Urn, nil
-	}
-	shown, err := r.shown(ctx)
-	if err != nil {
-		return "", err
-	}
-	return shown.ID(fromAccount(obj)), nil
-}
-
 func (r *connectedAccountResolver) Title(ctx context.Context, obj *model.ConnectedAccount) (*string, error) {
 	return r.card(ctx, obj, "title")
 }
@@ -139,9 +128,7 @@ func (r *mutationResolver) RenameAccount(ctx context.Context, input model.Rename
 	if err != nil {
 		return nil, err
 	}
-	renamed := toAccount(account)
-	renamed.Urn = input.AccountID
-	return &model.RenameAccountPayload{Account: renamed}, nil
+	return &model.RenameAccountPayload{Account: toAccount(account, input.AccountID, true)}, nil
 }
 
 func (r *mutationResolver) SetAppData(ctx context.Context, input model.SetAppDataInput) (*model.SetAppDataPayload, error) {
@@ -228,11 +215,11 @@ func (r *userResolver) ConnectedAccounts(ctx context.Context, obj *model.User, f
 	if err != nil {
 		return nil, err
 	}
-	p, err := paginate("accounts", ofTypes(claims.Accounts(), types), accountKey, first, after)
+	p, err := paginate("accounts", ofTypes(claims.ConnectedAccounts, types), accountKey, first, after)
 	if err != nil {
 		return nil, err
 	}
-	return accountConnection(p), nil
+	return r.accounts(ctx, p, claims.ConnectedAccounts), nil
 }
 
 func (r *userResolver) SmartContractWallets(ctx context.Context, obj *model.User) ([]*upstream.Wallet, error) {
@@ -280,7 +267,7 @@ func (r *userResolver) Sessions(ctx context.Context, obj *model.User, first *int
 	if err != nil {
 		return nil, err
 	}
-	p, err := paginate("sessions", sessions, sessionKey, first, after)
+	p, err := paginate("sessions", byKey(sessions, sessionKey), sessionKey, first, after)
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func allScopes() []string {
 
 // world is a gateway of real parts before a Rollup that tests control.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	rollup   *rollup
 	db       *store.DB
 	manager  *session.Manager
@@ -61,7 +61,7 @@ type world struct {
 }
 
 // newWorld returns a world; change may adapt what the server is built from.
-func newWorld(t *testing.T, change ...func(*world, *graph.Config)) *world {
+func newWorld(t testing.TB, change ...func(*world, *graph.Config)) *world {
 	t.Helper()
 	return newWorldBefore(t, newRollup(t), change...)
 }
@@ -101,7 +101,7 @@ func newWorldBefore(t *testing.T, r *rollup, change ...func(*world, *graph.Confi
 	w.db.Subscribe(store.Listener{
 		GrantChanged: source.Cache.Forget, SessionEnded: w.manager.Cache.Forget, Settle: source.Drain, Missed: func() {},
 	})
-	planner, answers := plan.New(graph.Schema()), upstream.NewAnswers(0, 0, time.Now)
+	planner, answers := plan.New(graph.Schema()), upstream.NewAnswers(0, 0, nil, time.Now)
 	t.Cleanup(planner.Close)
 	t.Cleanup(answers.Close)
 	w.resolver = &graph.Resolver{
@@ -289,7 +289,7 @@ type rollup struct {
 	held    chan struct{}
 }
 
-func newRollup(t *testing.T) *rollup {
+func newRollup(t testing.TB) *rollup {
 	t.Helper()
 	r := &rollup{
 		calls:   make(map[string]int),

@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 browser=internal/e2e/browser
 
 have_postgres() { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+have_redis() { command -v redis-server >/dev/null; }
 have_chromium() { command -v chromium >/dev/null; }
 have_node() { command -v node >/dev/null && command -v npm >/dev/null; }
 have_modules() { [ -d "$browser/node_modules/playwright-core" ]; }
@@ -28,8 +29,19 @@ apt() {
 	root apt-get -qq install -y --no-install-recommends "$@" >/dev/null 2>&1
 }
 
+# stop_redis stops the service that the package starts: the tests start servers of
+# their own.
+stop_redis() {
+	if [ -d /run/systemd/system ]; then
+		root systemctl --quiet disable --now redis-server
+	else
+		root service redis-server stop
+	fi >/dev/null 2>&1
+}
+
 install() {
 	have_postgres || apt postgresql
+	have_redis || { apt redis-server && stop_redis; }
 	have_chromium || apt chromium
 	have_node || apt nodejs npm
 	if have_node && ! have_modules; then
@@ -41,6 +53,7 @@ install() {
 report() {
 	missing=0
 	have_postgres || lack "PostgreSQL" "every test on PostgreSQL"
+	have_redis || lack "Redis" "every test on Redis"
 	have_chromium || lack "Chromium" "the browser tests"
 	{ have_node && have_modules; } || lack "Node.js with playwright-core" "the browser tests"
 	if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then

@@ -28,8 +28,6 @@ type AuthorizationResolver interface {
 	Activity(ctx context.Context, obj *model.Authorization, first *int, after *string) (*model.ActivityConnection, error)
 }
 type ConnectedAccountResolver interface {
-	ID(ctx context.Context, obj *model.ConnectedAccount) (string, error)
-
 	Title(ctx context.Context, obj *model.ConnectedAccount) (*string, error)
 	Icon(ctx context.Context, obj *model.ConnectedAccount) (*string, error)
 }
@@ -1025,7 +1023,7 @@ func (ec *executionContext) _ConnectedAccount_id(ctx context.Context, field grap
 			return ec.fieldContext_ConnectedAccount_id(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.ConnectedAccount().ID(ctx, obj)
+			return obj.ID, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -1036,7 +1034,7 @@ func (ec *executionContext) _ConnectedAccount_id(ctx context.Context, field grap
 	)
 }
 func (ec *executionContext) fieldContext_ConnectedAccount_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("ConnectedAccount", field, true, true, errors.New("field of type ID does not have child fields"))
+	return graphql.NewScalarFieldContext("ConnectedAccount", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
 func (ec *executionContext) _ConnectedAccount_type(ctx context.Context, field graphql.CollectedField, obj *model.ConnectedAccount) (ret graphql.Marshaler) {
@@ -5013,43 +5011,10 @@ func (ec *executionContext) _ConnectedAccount(ctx context.Context, sel ast.Selec
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("ConnectedAccount")
 		case "id":
-			field := field
-
-			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
-				defer func() {
-					if r := recover(); r != nil {
-						ec.Error(ctx, ec.Recover(ctx, r))
-					}
-				}()
-				res = ec._ConnectedAccount_id(ctx, field, obj)
-				if res == graphql.Null {
-					atomic.AddUint32(&fs.Invalids, 1)
-				}
-				return res
+			out.Values[i] = ec._ConnectedAccount_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
 			}
-
-			if field.IsDeferred() {
-				deferredFieldSet.AddField(field)
-				fieldIndex := len(deferredFieldSet.Values) - 1
-				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
-					return innerFunc(ctx, deferredFieldSet)
-				})
-
-				for _, deferrable := range field.Deferrables {
-					view, ok := deferLabelToView[deferrable.Label]
-					if !ok {
-						view = deferredFieldSet.NewView()
-						deferLabelToView[deferrable.Label] = view
-					}
-					view.AddIndices(fieldIndex)
-				}
-
-				// don't run the out.Concurrently() call below
-				out.Values[i] = graphql.Null
-				continue
-			}
-
-			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "type":
 			out.Values[i] = ec._ConnectedAccount_type(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -7707,7 +7672,7 @@ func (ec *executionContext) marshalOConnectedAccountConnection2ᚖgalaxygateᚋg
 	if v == nil {
 		return graphql.Null
 	}
-	return ec._ConnectedAccountConnection(ctx, sel, v)
+	return v
 }
 
 func (ec *executionContext) unmarshalODateTime2ᚖtimeᚐTime(ctx context.Context, v any) (*time.Time, error) {

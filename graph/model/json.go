@@ -9,8 +9,14 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// errOutput means that a type of Galaxy's is read as an input, which none is.
+// errOutput means that an output type is read as an input, which none is.
 var errOutput = errors.New("is no input type")
+
+// MarshalGQL hands the list on as it is.
+func (c ConnectedAccountConnection) MarshalGQL(w io.Writer) { _, _ = w.Write(c.JSON) }
+
+// UnmarshalGQL is there for gqlgen, which hands on only what has both methods.
+func (*ConnectedAccountConnection) UnmarshalGQL(any) error { return errOutput }
 
 // MarshalGQL hands Galaxy's answer on as it is.
 func (p GalaxyProfile) MarshalGQL(w io.Writer) { _, _ = w.Write(p.JSON) }

@@ -74,13 +74,17 @@ type Authorization struct {
 
 // An account that the user has connected to their Rollup identity.
 type ConnectedAccount struct {
+	// The account URN. Where Galaxy does not show the account, an ID of the gateway's
+	// own, which begins with `account:`; such an account can be neither renamed nor
+	// disconnected here.
+	ID string `json:"id"`
 	// What kind of account it is.
 	Type AccountType `json:"type"`
 	// The provider's own name for the type, for a type that AccountType does not have yet.
 	RawType string `json:"rawType"`
 	// The address, e-mail or user name.
 	Identifier string `json:"identifier"`
-	// what Galaxy calls it, where that is known already
+	// what Galaxy calls it; empty where Galaxy does not show it
 	Urn string `json:"-"`
 }
 
@@ -96,6 +100,8 @@ type ConnectedAccountConnection struct {
 	PageInfo *PageInfo `json:"pageInfo"`
 	// How many accounts there are, of the types asked for, on all pages.
 	TotalCount int `json:"totalCount"`
+	// the list, as it goes to the client
+	JSON []byte `json:"-"`
 }
 
 // A connected account on a page.

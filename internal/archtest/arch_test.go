@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	"internal/audit":      {},
 	"internal/background": {},
 	"internal/budget":     {},
+	"internal/bench":      {},
 	"internal/cache":      {},
 	"internal/config":     {},
 	"internal/devrollup":  {},
@@ -50,6 +51,8 @@ var arrows = map[string][]string{
 	"internal/playground": {},
 	"internal/recent":     {},
 	"internal/redirect":   {},
+	"internal/redis":      {},
+	"internal/redistest":  {},
 	"internal/retry":      {},
 	"internal/scope":      {},
 	"internal/secret":     {},
@@ -70,7 +73,8 @@ var foreign = map[string][]string{
 	"modernc.org/sqlite":          {"internal/store"},
 	"github.com/99designs/gqlgen": {"graph", "graph/generated", "graph/model", "internal/httpserver"},
 	"github.com/vektah/gqlparser": {
-		"graph", "graph/generated", "graph/model", "internal/devrollup", "internal/galaxydiff", "internal/httpserver", "internal/plan",
+		"graph", "graph/generated", "graph/model", "internal/bench", "internal/devrollup", "internal/galaxydiff",
+		"internal/httpserver", "internal/plan",
 	},
 	"github.com/coreos/go-oidc":      {"internal/passport"},
 	"golang.org/x/oauth2":            {"internal/passport"},
@@ -79,13 +83,15 @@ var foreign = map[string][]string{
 	"github.com/tink-crypto/tink-go": {"internal/vault"},
 	"github.com/maypok86/otter":      {"internal/cache", "internal/httpserver", "internal/plan", "internal/upstream"},
 	"github.com/go-json-experiment":  {"internal/plan"},
+	"github.com/failsafe-go":         {"internal/upstream"},
+	"github.com/redis/go-redis":      {"internal/redis"},
 }
 
 // noHTTP are the rooms that must not know how they are reached.
 var noHTTP = []string{"internal/grant", "internal/vault", "internal/store", "internal/config", "internal/budget"}
 
 // testRooms hold what only tests import.
-var testRooms = []string{"internal/kmstest", "internal/pgtest", "internal/storetest", "internal/strictop", "internal/testdb"}
+var testRooms = []string{"internal/kmstest", "internal/pgtest", "internal/redistest", "internal/storetest", "internal/strictop", "internal/testdb"}
 
 func TestEveryImportIsAnArrowOnThePlan(t *testing.T) {
 	t.Parallel()

@@ -27,6 +27,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	DatabaseURL    secret.Text // it may hold a password
 	AutoMigrate    bool
+	RedisURL       secret.Text // zero: replicas share nothing but the database
 
 	Issuer        string
 	ClientID      string
@@ -111,7 +112,7 @@ func Load(env *Environment, also ...func(*Config) error) (Config, error) {
 		problems = append(problems, fmt.Errorf("(this is a production configuration because %s is set; without any of these, galaxygate runs in development mode)",
 			strings.Join(production, ", ")))
 	}
-	for _, name := range []string{"NATIVE_CLIENT_IDS", "REDIS_URL"} {
+	for _, name := range []string{"NATIVE_CLIENT_IDS"} {
 		if env.names(name) {
 			c.Ineffective = append(c.Ineffective, name)
 		}

@@ -240,6 +240,7 @@ func TestPrintMasksSecrets(t *testing.T) {
 	t.Parallel()
 	env := production()
 	env["REDIS_URL"] = "redis://:hush-redis@localhost"
+	env["NATIVE_CLIENT_IDS"] = "native"
 	c, err := load(t, env)
 	if err != nil {
 		t.Fatal(err)
@@ -251,7 +252,7 @@ func TestPrintMasksSecrets(t *testing.T) {
 	if strings.Contains(out.String(), "hush") {
 		t.Errorf("a secret is shown:\n%s", out.String())
 	}
-	for _, want := range []string{"postgres://gate:***@db.example.com", "ROLLUP_CLIENT_SECRET      ***", "# mode: production", "# environment", "# default", "# REDIS_URL is set, and has no effect"} {
+	for _, want := range []string{"postgres://gate:***@db.example.com", "ROLLUP_CLIENT_SECRET      ***", "# mode: production", "# environment", "# default", "# NATIVE_CLIENT_IDS is set, and has no effect", "REDIS_URL                 ***"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, out.String())
 		}

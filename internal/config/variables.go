@@ -71,6 +71,7 @@ func table(c *Config, env *Environment) []variable {
 			show:     func() string { return redacted(c.DatabaseURL) },
 		},
 		boolean("AUTO_MIGRATE", "migrate the database at start (SQLite: always the default)", func() bool { return c.SQLite() }, &c.AutoMigrate),
+		hidden("REDIS_URL", "redis://…, rediss://… or unix://path: what replicas share for speed", &c.RedisURL),
 		text("ROLLUP_ISSUER", "the OpenID Provider, e.g. https://passport.rollup.id", "", &c.Issuer, secureURL).require(production),
 		text("ROLLUP_CLIENT_ID", "the application's client ID at the provider", "", &c.ClientID, nil).require(production),
 		hidden("ROLLUP_CLIENT_SECRET", "the application's client secret at the provider", &c.ClientSecret).require(production),

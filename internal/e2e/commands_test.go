@@ -54,18 +54,21 @@ func TestCommands(t *testing.T) {
 	if out, status := g.command(t, "migrate", "up"); status != 0 || !strings.Contains(out, "development mode: .galaxygate/galaxygate.db\n") {
 		t.Errorf("migrate up: %d\n%s", status, out)
 	}
-	g.env = append(g.env, "ROLLUP_ISSUER=", "RATE_LIMIT=many", "TOKEN_KEYSET_KMS_URI=nonsense")
+	g.env = append(g.env, "ROLLUP_ISSUER=", "RATE_LIMIT=many", "TOKEN_KEYSET_KMS_URI=nonsense", "REDIS_URL=http://:hush@localhost")
 	out, status = g.command(t, "config")
-	for _, want := range []string{"ROLLUP_ISSUER: is required", "TOKEN_KEYSET: is required", "RATE_LIMIT: must be"} {
+	for _, want := range []string{"ROLLUP_ISSUER: is required", "TOKEN_KEYSET: is required", "RATE_LIMIT: must be", "REDIS_URL: must be"} {
 		if status != 1 || !strings.Contains(out, want) {
 			t.Errorf("config: %d, want %q in\n%s", status, want, out)
 		}
+	}
+	if strings.Contains(out, "hush") {
+		t.Errorf("config shows a secret:\n%s", out)
 	}
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	if last := lines[len(lines)-1]; !strings.HasPrefix(last, "(this is a production configuration because ROLLUP_ISSUER") || !strings.Contains(out, "TOKEN_KEYSET_KMS_URI:") {
 		t.Errorf("config ends with %q, after\n%s", last, out)
 	}
-	g.env = append(g.env, "TOKEN_KEYSET_KMS_URI=", "TOKEN_KEYSET=not a keyset", "DATABASE_URL=sqlite://"+filepath.Join(g.dir, "gate.db"))
+	g.env = append(g.env, "TOKEN_KEYSET_KMS_URI=", "REDIS_URL=", "TOKEN_KEYSET=not a keyset", "DATABASE_URL=sqlite://"+filepath.Join(g.dir, "gate.db"))
 	if out, status := g.command(t, "keys", "list"); status != 1 || !strings.Contains(out, "galaxygate: TOKEN_KEYSET: not a keyset") {
 		t.Errorf("keys list: %d\n%s", status, out)
 	}

@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -60,14 +61,45 @@ func Refuse(w http.ResponseWriter, r *http.Request, refusal Refusal) {
 // result is a GraphQL response. A request error has no data, an execution whose
 // root became null has the data null (GraphQL, section 7.1).
 type result struct {
-	Errors     gqlerror.List   `json:"errors,omitempty"`
-	Data       json.RawMessage `json:"data,omitempty"`
-	Extensions map[string]any  `json:"extensions,omitempty"`
+	Errors     gqlerror.List
+	Data       []byte // JSON; empty: none
+	Extensions map[string]any
+}
+
+// encode returns the response as JSON. The data are JSON already, as the executor
+// made them, and go in as they are.
+func (r result) encode() ([]byte, error) {
+	body := append(make([]byte, 0, len(r.Data)+64), '{')
+	for _, member := range []struct {
+		name  string
+		empty bool
+		value any
+	}{
+		{"errors", len(r.Errors) == 0, r.Errors},
+		{"data", len(r.Data) == 0, nil},
+		{"extensions", len(r.Extensions) == 0, r.Extensions},
+	} {
+		if member.empty {
+			continue
+		}
+		value := r.Data
+		if member.value != nil {
+			var err error
+			if value, err = json.Marshal(member.value); err != nil {
+				return nil, fmt.Errorf("encode %s: %w", member.name, err)
+			}
+		}
+		if len(body) > 1 {
+			body = append(body, ',')
+		}
+		body = append(append(append(append(body, '"'), member.name...), `":`...), value...)
+	}
+	return append(body, '}'), nil
 }
 
 // writeResult sends the response with the Content-Type that is set already.
 func writeResult(w http.ResponseWriter, status int, res result) {
-	body, err := json.Marshal(res)
+	body, err := res.encode()
 	if err != nil {
 		status = http.StatusInternalServerError
 		body = []byte(`{"errors":[{"message":"Internal error.","extensions":{"code":"` + codeInternal + `"}}]}`)

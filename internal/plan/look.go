@@ -10,6 +10,7 @@ import (
 const (
 	mirrorType  = "GalaxyQuery"      // whose fields are all Galaxy's
 	accountType = "ConnectedAccount" // which is looked up before it is shown
+	listType    = "ConnectedAccountConnection"
 	nodeField   = "node"             // of Query, which finds objects of any type
 )
 
@@ -47,7 +48,9 @@ func (p *Planner) plan(operation *ast.OperationDefinition, variables map[string]
 	l := looker{
 		collector: collector{p.schema, variables},
 		accounts:  p.accounts,
-		plan:      &Plan{spots: make(map[string]*Spot), rounds: make(map[string][]*Spot)},
+		plan: &Plan{
+			spots: make(map[string]*Spot), trees: make(map[string]*Tree), rounds: make(map[string][]*Spot),
+		},
 	}
 	switch operation.Operation {
 	case ast.Query:
@@ -105,12 +108,29 @@ func (l *looker) field(of *ast.Definition, f collected, parent string, w way) {
 	case of == l.schema.Query && f.Name == nodeField:
 		l.node(f, place, w)
 	case !l.schema.Types[typename].IsLeafType():
+		if typename == listType {
+			l.plan.trees[place] = l.tree(l.schema.Types[typename], f.selections)
+		}
 		w.known = typename == accountType && of.Name == l.payload
 		w.of = false // but for Query.node, every user in the schema is the viewer
 		for _, possible := range l.schema.GetPossibleTypes(l.schema.Types[typename]) {
 			l.object(possible, f.selections, place, w)
 		}
 	}
+}
+
+// tree is what is selected of an object of that type, which has none of an
+// abstract one beneath it.
+func (l *looker) tree(of *ast.Definition, set ast.SelectionSet) *Tree {
+	t := &Tree{}
+	for _, f := range l.fields(of, set) {
+		b := Branch{Name: f.Name, As: f.Alias}
+		if f.Definition != nil && len(f.selections) > 0 {
+			b.Tree = l.tree(l.schema.Types[f.Definition.Type.Name()], f.selections)
+		}
+		t.Fields = append(t.Fields, b)
+	}
+	return t
 }
 
 func (l *looker) add(place string, s *Spot) {

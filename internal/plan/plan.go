@@ -11,8 +11,21 @@ type Plan struct {
 	// for a mutation those beneath each field of its root, by the field's name in
 	// the response.
 	rounds map[string][]*Spot
+	trees  map[string]*Tree // by place
 	// title and icon say what is wanted of accounts.
 	title, icon bool
+}
+
+// Tree is what an operation selects of an object, in the client's order.
+type Tree struct {
+	Fields []Branch
+}
+
+// Branch is a field in a Tree.
+type Branch struct {
+	Name string // the field
+	As   string // its name in the response
+	Tree *Tree  // what is selected of it; nil for a leaf
 }
 
 // Spot is a field at its place in an operation, which Galaxy answers.
@@ -46,6 +59,9 @@ type Viewer struct {
 // operation's root: for each field on it the type that has it and its name in the
 // response, as Place writes it.
 func (p *Plan) At(place string) *Spot { return p.spots[place] }
+
+// Tree is what is selected of the accounts that the field at that place lists.
+func (p *Plan) Tree(place string) *Tree { return p.trees[place] }
 
 // Place is the place of a field of that type, with that name in the response,
 // beneath another place; empty for the root.

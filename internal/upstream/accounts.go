@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -33,24 +35,27 @@ func IsAccountID(id string) bool {
 	return strings.HasPrefix(id, accountURNPrefix) || strings.HasPrefix(id, ownIDPrefix)
 }
 
-// Accounts returns the accounts that the user has consented to share, each once,
-// ordered by type and identifier.
-func (c Claims) Accounts() []Account {
-	accounts := slices.DeleteFunc(slices.Clone(c.ConnectedAccounts), func(a Account) bool {
-		return a.Identifier == ""
-	})
-	slices.SortFunc(accounts, func(a, b Account) int {
+// UnmarshalJSON implements json.Unmarshaler: the accounts come each once, ordered
+// by type and identifier.
+func (a *Accounts) UnmarshalJSON(b []byte) error {
+	var all []Account
+	if err := json.Unmarshal(b, &all); err != nil {
+		return fmt.Errorf("decode accounts: %w", err)
+	}
+	all = slices.DeleteFunc(all, func(a Account) bool { return a.Identifier == "" })
+	slices.SortFunc(all, func(a, b Account) int {
 		return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Identifier, b.Identifier))
 	})
-	return slices.Compact(accounts)
+	*a = slices.Compact(all)
+	return nil
 }
 
 // Shown are the accounts that Galaxy shows: their URNs.
 type Shown map[Account]string
 
-// ShownIn are the accounts in the answer to plan.Accounts.
-func ShownIn(a *Answer) (Shown, error) {
-	nodes, err := decode[[]struct {
+// UnmarshalJSON implements json.Unmarshaler for what plan.Accounts asks for.
+func (s *Shown) UnmarshalJSON(b []byte) error {
+	var nodes []struct {
 		BaseURN string `json:"baseUrn"`
 		QC      struct {
 			Alias string `json:"alias"`
@@ -58,13 +63,22 @@ func ShownIn(a *Answer) (Shown, error) {
 		RC struct {
 			Type string `json:"addr_type"`
 		} `json:"rc"`
-	}](a)
+	}
+	if err := json.Unmarshal(b, &nodes); err != nil {
+		return fmt.Errorf("decode shown accounts: %w", err)
+	}
+	*s = make(Shown, len(nodes))
+	for _, n := range nodes {
+		(*s)[canonical(Account{Type: n.RC.Type, Identifier: n.QC.Alias})] = bareURN(n.BaseURN)
+	}
+	return nil
+}
+
+// ShownIn are the accounts in the answer to plan.Accounts.
+func ShownIn(a *Answer) (Shown, error) {
+	shown, err := decode[Shown](a)
 	if err == nil && len(a.Errors) > 0 {
 		err = a.Errors[0].Error
-	}
-	shown := make(Shown, len(nodes))
-	for _, n := range nodes {
-		shown[canonical(Account{Type: n.RC.Type, Identifier: n.QC.Alias})] = bareURN(n.BaseURN)
 	}
 	return shown, err
 }
@@ -96,25 +110,38 @@ func (s Shown) Find(accounts []Account, id string) (Account, error) {
 	return accounts[i], nil
 }
 
-// CardIn is what Galaxy shows of the account with that URN, in the answer to
-// plan.Cards: its "title" or its "icon"; nil where it has none.
-func CardIn(a *Answer, urn, field string) (*string, error) {
+// Cards are how Galaxy shows accounts: their titles and icons, by URN.
+type Cards struct {
+	indices map[string]int
+	cards   []map[string]*string
+	errors  []FieldError
+}
+
+// CardsIn are those in the answer to plan.Cards.
+func CardsIn(a *Answer) (Cards, error) {
 	cards, err := decode[[]map[string]*string](a)
-	if err != nil {
-		return nil, err
+	c := Cards{indices: make(map[string]int, len(cards)), cards: cards, errors: a.Errors}
+	for i, card := range cards {
+		if id := card["id"]; id != nil {
+			c.indices[bareURN(*id)] = i
+		}
 	}
-	i := slices.IndexFunc(cards, func(card map[string]*string) bool {
-		return card["id"] != nil && bareURN(*card["id"]) == urn
-	})
-	for _, e := range a.Errors {
-		if len(e.Path) < 2 || e.Path[0] == i && e.Path[1] == field {
+	return c, err
+}
+
+// Of is the "title" or the "icon" of the account with that URN; nil where Galaxy
+// has none.
+func (c Cards) Of(urn, field string) (*string, error) {
+	i, ok := c.indices[urn]
+	for _, e := range c.errors {
+		if len(e.Path) < 2 || ok && e.Path[0] == i && e.Path[1] == field {
 			return nil, e.Error
 		}
 	}
-	if i < 0 {
+	if !ok {
 		return nil, nil
 	}
-	return cards[i][field], nil
+	return c.cards[i][field], nil
 }
 
 // DisconnectAccount disconnects the account with that ID from the user's
@@ -156,7 +183,7 @@ func (c *Client) changeable(ctx context.Context, who Caller, id string) (Account
 	if err != nil {
 		return Account{}, err
 	}
-	a, err := shown.Find(claims.Accounts(), id)
+	a, err := shown.Find(claims.ConnectedAccounts, id)
 	if err == nil && id == ownID(a) {
 		err = ErrAccountNotShown
 	}

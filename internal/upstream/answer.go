@@ -37,7 +37,7 @@ type decoded struct {
 	err   error
 }
 
-func answered(json []byte, asked time.Time) *Answer {
+func newAnswer(json []byte, asked time.Time) *Answer {
 	return &Answer{JSON: json, asked: asked, decoded: &decoded{}}
 }
 

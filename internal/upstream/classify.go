@@ -97,7 +97,7 @@ func readAnswers(
 // answerOf is what came for one question. An error in its place is about the
 // field alone, whatever the status of the response.
 func answerOf(part plan.Part, asked time.Time, known []secret.Text) *Answer {
-	a := answered(part.JSON, asked)
+	a := newAnswer(part.JSON, asked)
 	if part.Malformed {
 		a.Err = &Error{Kind: Unavailable, Message: "The answer has an unexpected form."}
 	}

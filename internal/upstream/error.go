@@ -35,6 +35,8 @@ type Error struct {
 	RetryAfter time.Duration // what Galaxy asked for; 0 where it did not
 	// Partial says that data came beside the error, and was decoded.
 	Partial bool
+	// late says that no answer came within the time that there was.
+	late bool
 }
 
 // Error implements error.

@@ -2,13 +2,16 @@ package upstream
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"galaxygate/internal/grant"
@@ -20,9 +23,6 @@ import (
 const (
 	galaxyTimeout  = 10 * time.Second
 	maxGalaxyReply = 8 << 20
-	// idleConnections is how many connections to Galaxy are kept open between
-	// requests; its limit of requests leaves no use for more.
-	idleConnections = 16
 )
 
 // GalaxyConfig says where Galaxy is and how to ask it.
@@ -36,18 +36,22 @@ type GalaxyConfig struct {
 // Galaxy is a client of Rollup's GraphQL API. It follows no redirects, which
 // would carry the user's token and the API key elsewhere.
 type Galaxy struct {
-	cfg  GalaxyConfig
-	http *http.Client
+	cfg   GalaxyConfig
+	http  *http.Client
+	guard *guard
 }
 
 // NewGalaxy returns a client with connections of its own.
 func NewGalaxy(cfg GalaxyConfig) *Galaxy {
-	return &Galaxy{cfg: cfg, http: &http.Client{
+	return &Galaxy{cfg: cfg, guard: newGalaxyGuard(), http: &http.Client{
 		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			ForceAttemptHTTP2:     true,
-			MaxIdleConns:          idleConnections,
-			MaxIdleConnsPerHost:   idleConnections,
+			Proxy:             http.ProxyFromEnvironment,
+			ForceAttemptHTTP2: true,
+			// As many connections stay open as the guard lets be in use: none is
+			// closed only to be opened again. More than that it does not let be
+			// opened either.
+			MaxIdleConns:          maxConcurrent,
+			MaxIdleConnsPerHost:   maxConcurrent,
 			IdleConnTimeout:       90 * time.Second,
 			TLSHandshakeTimeout:   5 * time.Second,
 			ExpectContinueTimeout: time.Second,
@@ -60,10 +64,18 @@ func NewGalaxy(cfg GalaxyConfig) *Galaxy {
 // Close closes the connections that are idle.
 func (g *Galaxy) Close() { g.http.CloseIdleConnections() }
 
+// turn is asked before each request that is made, a repeated one too: its error is
+// returned instead.
+type turn func(context.Context) error
+
+func always(context.Context) error { return nil }
+
 // ask sends the document as the access token's user and decodes the data. Its
 // error is an *Error, or ctx's where the caller has left. With a Partial error the
 // data is decoded as far as it came.
-func (g *Galaxy) ask(ctx context.Context, access secret.Text, document string, variables map[string]any, data any) error {
+func (g *Galaxy) ask(
+	ctx context.Context, access secret.Text, turn turn, document string, variables map[string]any, data any,
+) error {
 	body, err := json.Marshal(struct {
 		Query     string         `json:"query"`
 		Variables map[string]any `json:"variables,omitempty"`
@@ -71,20 +83,41 @@ func (g *Galaxy) ask(ctx context.Context, access secret.Text, document string, v
 	if err != nil {
 		return fmt.Errorf("encode galaxy request: %w", err)
 	}
-	return g.post(ctx, access, body, func(resp *http.Response, reply []byte) *Error {
-		return readData(resp, reply, data, g.cfg.Now(), access, g.cfg.APIKey)
+	query := !strings.HasPrefix(document, "mutation")
+	return g.guarded(ctx, query, turn, func(ctx context.Context) error {
+		return g.post(ctx, access, body, func(resp *http.Response, reply []byte) *Error {
+			return readData(resp, reply, data, g.cfg.Now(), access, g.cfg.APIKey)
+		})
 	})
 }
 
 // query sends the request for the questions as the access token's user and returns
 // an answer for each. Its error is an *Error that concerns them all, or ctx's where
 // the caller has left.
-func (g *Galaxy) query(ctx context.Context, access secret.Text, body []byte, questions []plan.Question) (answers []*Answer, err error) {
-	err = g.post(ctx, access, body, func(resp *http.Response, reply []byte) (e *Error) {
-		answers, e = readAnswers(resp, reply, questions, g.cfg.Now(), access, g.cfg.APIKey)
-		return e
+func (g *Galaxy) query(
+	ctx context.Context, access secret.Text, turn turn, questions []plan.Question,
+) (answers []*Answer, err error) {
+	body := plan.Request(questions)
+	err = g.guarded(ctx, true, turn, func(ctx context.Context) error {
+		return g.post(ctx, access, body, func(resp *http.Response, reply []byte) (e *Error) {
+			answers, e = readAnswers(resp, reply, questions, g.cfg.Now(), access, g.cfg.APIKey)
+			return e
+		})
 	})
 	return answers, err
+}
+
+// guarded sends once, or where it is a query and has its turn, twice. Where it has
+// none for the second time, the first one's error stands.
+func (g *Galaxy) guarded(ctx context.Context, query bool, turn turn, send func(context.Context) error) error {
+	var first error
+	return g.guard.run(ctx, query, func(ctx context.Context) error {
+		if err := turn(ctx); err != nil {
+			return cmp.Or(first, err)
+		}
+		first = send(ctx)
+		return first
+	})
 }
 
 // post sends a request and has its reply read. Its error is an *Error, or ctx's
@@ -127,13 +160,13 @@ func (g *Galaxy) send(ctx context.Context, access secret.Text, body []byte) (*ht
 	req.Header.Set("X-GALAXY-KEY", g.cfg.APIKey.Reveal())
 	resp, err := g.http.Do(req)
 	if err != nil {
-		return nil, nil, unanswered(ctx)
+		return nil, nil, unanswered(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	reply, err := io.ReadAll(io.LimitReader(resp.Body, maxGalaxyReply+1))
 	switch {
 	case err != nil:
-		return nil, nil, unanswered(ctx)
+		return nil, nil, unanswered(ctx, err)
 	case len(reply) > maxGalaxyReply:
 		return nil, nil, &Error{Kind: Unavailable, Status: resp.StatusCode, Message: "The answer is too large."}
 	}
@@ -143,11 +176,13 @@ func (g *Galaxy) send(ctx context.Context, access secret.Text, body []byte) (*ht
 // unanswered is what becomes of a request without a whole answer: the caller
 // has left, or Galaxy is away, also where it kept the caller until the time was
 // up. The cause is not quoted.
-func unanswered(ctx context.Context) error {
+func unanswered(ctx context.Context, cause error) error {
 	if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("ask galaxy: %w", err)
 	}
-	return &Error{Kind: Unavailable, Message: "No answer came."}
+	var timeout net.Error
+	late := errors.As(cause, &timeout) && timeout.Timeout()
+	return &Error{Kind: Unavailable, Message: "No answer came.", late: late}
 }
 
 // AppRevoker takes an application's authorization back at Galaxy. It is a
@@ -168,7 +203,7 @@ func (r AppRevoker) Revoke(ctx context.Context, access, _ secret.Text) (bool, er
 	var data struct {
 		Revoked bool `json:"revokeAppAuthorization"`
 	}
-	err := r.Galaxy.ask(ctx, access, revokeAppDocument, map[string]any{"clientId": r.ClientID}, &data)
+	err := r.Galaxy.ask(ctx, access, always, revokeAppDocument, map[string]any{"clientId": r.ClientID}, &data)
 	if err == nil && !data.Revoked {
 		err = &Error{Kind: Failed, Message: "Galaxy did not say that it is done."}
 	}

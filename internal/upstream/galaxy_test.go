@@ -96,7 +96,7 @@ func TestRecordedReplies(t *testing.T) {
 			var data struct {
 				Profile *struct{ DisplayName string }
 			}
-			err := g.ask(t.Context(), secret.New("alices-access"), revokeAppDocument, nil, &data)
+			err := g.ask(t.Context(), secret.New("alices-access"), always, revokeAppDocument, nil, &data)
 			if got := describe(t, err, r.want); got != r.want {
 				t.Errorf("got %q, want %q", got, r.want)
 			}
@@ -149,7 +149,7 @@ func TestGalaxyIsAskedAsTheUserAndTheApplication(t *testing.T) {
 		_, _ = w.Write([]byte(`{"data":{}}`))
 	})
 	var data struct{}
-	if err := g.ask(t.Context(), secret.New("alices-access"), revokeAppDocument, nil, &data); err != nil {
+	if err := g.ask(t.Context(), secret.New("alices-access"), always, revokeAppDocument, nil, &data); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
@@ -171,7 +171,7 @@ func TestGalaxyFollowsNoRedirect(t *testing.T) {
 		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
 	})
 	var e *Error
-	if err := g.ask(t.Context(), secret.New("t"), revokeAppDocument, nil, nil); !errors.As(err, &e) || e.Kind != Unavailable {
+	if err := g.ask(t.Context(), secret.New("t"), always, revokeAppDocument, nil, nil); !errors.As(err, &e) || e.Kind != Unavailable {
 		t.Errorf("got %v, want unavailable", err)
 	}
 }
@@ -182,7 +182,7 @@ func TestGalaxysAnswerIsBounded(t *testing.T) {
 		_, _ = w.Write([]byte(`{"data":"` + strings.Repeat("x", maxGalaxyReply) + `"}`))
 	})
 	var e *Error
-	err := g.ask(t.Context(), secret.New("t"), revokeAppDocument, nil, nil)
+	err := g.ask(t.Context(), secret.New("t"), always, revokeAppDocument, nil, nil)
 	if !errors.As(err, &e) || e.Kind != Unavailable || e.Message != "The answer is too large." {
 		t.Errorf("got %v, want unavailable: too large", err)
 	}
@@ -192,18 +192,18 @@ func TestNoAnswer(t *testing.T) {
 	t.Parallel()
 	g, _ := newTestGalaxy(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	var e *Error
-	err := g.ask(t.Context(), secret.New("t"), revokeAppDocument, nil, nil)
+	err := g.ask(t.Context(), secret.New("t"), always, revokeAppDocument, nil, nil)
 	if !errors.As(err, &e) || e.Kind != Unavailable || e.Status != 0 {
 		t.Errorf("a broken connection: got %v, want unavailable", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := g.ask(ctx, secret.New("t"), revokeAppDocument, nil, nil); !errors.Is(err, context.Canceled) {
+	if err := g.ask(ctx, secret.New("t"), always, revokeAppDocument, nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("a caller who left: got %v, want context.Canceled", err)
 	}
 	ctx, cancel = context.WithTimeout(t.Context(), 0)
 	defer cancel()
-	if err := g.ask(ctx, secret.New("t"), revokeAppDocument, nil, nil); !errors.As(err, &e) || e.Kind != Unavailable {
+	if err := g.ask(ctx, secret.New("t"), always, revokeAppDocument, nil, nil); !errors.As(err, &e) || e.Kind != Unavailable {
 		t.Errorf("when the time is up: got %v, want unavailable", err)
 	}
 }

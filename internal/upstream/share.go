@@ -22,19 +22,33 @@ const keptFor = 10 * time.Minute
 // all. An answer belongs to a user and their consent as it stood, which its key
 // says, and so never outlives them.
 type Answers struct {
-	life  time.Duration
-	kept  *otter.Cache[string, *Answer] // nil: nothing is kept
-	now   func() time.Time
-	tasks background.Group
+	life   time.Duration
+	kept   *otter.Cache[string, *Answer] // nil: nothing is kept
+	shared Shelf                         // nil: there is none
+	now    func() time.Time
+	tasks  background.Group
 
 	mu      sync.Mutex
 	flights map[string]seat // by key
 }
 
+// Shelf keeps answers for all replicas.
+type Shelf interface {
+	// Get returns the values of those keys that are there, in the order of the
+	// keys; the others are nil. An error means that it is of no use now.
+	Get(ctx context.Context, keys []string) ([][]byte, error)
+	// Set keeps the values by their keys for that long.
+	Set(ctx context.Context, values map[string][]byte, life time.Duration) error
+}
+
 // NewAnswers returns one that gives an answer out again for that long, and keeps
-// at most that many bytes of answers; 0: none.
-func NewAnswers(life time.Duration, bytes int64, now func() time.Time) *Answers {
+// at most that many bytes of answers; 0: none. What other replicas were answered is
+// on the shelf; nil: there are no others.
+func NewAnswers(life time.Duration, bytes int64, shared Shelf, now func() time.Time) *Answers {
 	a := &Answers{life: life, now: now, flights: make(map[string]seat)}
+	if life > 0 {
+		a.shared = shared
+	}
 	if life > 0 && bytes > 0 {
 		a.kept = otter.Must(&otter.Options[string, *Answer]{
 			MaximumWeight:    uint64(bytes),                                                                           // above 0
@@ -191,7 +205,7 @@ func detach(ctx context.Context) (context.Context, context.CancelFunc) {
 func (a *Answers) fly(ctx context.Context, f *flight, indices []int, ask fetch) {
 	defer f.cancel()
 	defer close(f.done)
-	f.answers = ask(ctx, indices)
+	f.answers = a.askShelf(ctx, f.keys, indices, ask)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i, key := range f.keys {

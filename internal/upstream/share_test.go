@@ -18,7 +18,7 @@ import (
 func newTestAnswers(t *testing.T, bytes int64) (_ *Answers, advance func(time.Duration)) {
 	t.Helper()
 	var passed atomic.Int64
-	a := NewAnswers(time.Minute, bytes, func() time.Time { return testNow().Add(time.Duration(passed.Load())) })
+	a := NewAnswers(time.Minute, bytes, nil, func() time.Time { return testNow().Add(time.Duration(passed.Load())) })
 	t.Cleanup(a.Close)
 	t.Cleanup(func() {
 		if err := a.Wait(context.Background()); err != nil {
@@ -34,7 +34,7 @@ func (a *Answers) echo(keys []string, calls *atomic.Int32) fetch {
 		calls.Add(1)
 		var answers []*Answer
 		for _, i := range indices {
-			answers = append(answers, answered([]byte(keys[i]), a.now()))
+			answers = append(answers, newAnswer([]byte(keys[i]), a.now()))
 		}
 		return answers
 	}
@@ -92,7 +92,7 @@ func TestWhatManyAskAtOnceIsAskedOnce(t *testing.T) {
 		})
 	}
 	a.waitingFor(t, "k", 50)
-	h.release <- []*Answer{answered([]byte("v"), testNow())}
+	h.release <- []*Answer{newAnswer([]byte("v"), testNow())}
 	waiters.Wait()
 	if n := len(h.begun); n != 1 {
 		t.Errorf("asked %d times, want once", n)
@@ -116,8 +116,8 @@ func TestOnlyWhatNobodyElseAsksIsAsked(t *testing.T) {
 		})
 	})
 	<-second.begun
-	second.release <- []*Answer{answered([]byte("C"), testNow())}
-	first.release <- []*Answer{answered([]byte("A"), testNow()), answered([]byte("B"), testNow())}
+	second.release <- []*Answer{newAnswer([]byte("C"), testNow())}
+	first.release <- []*Answer{newAnswer([]byte("A"), testNow()), newAnswer([]byte("B"), testNow())}
 	waiters.Wait()
 	if string(got[0].JSON) != "B" || string(got[1].JSON) != "C" {
 		t.Errorf("got %s and %s, want B and C", got[0].JSON, got[1].JSON)
@@ -141,7 +141,7 @@ func TestAFlightGoesOnAsLongAsSomebodyWaits(t *testing.T) {
 	if flight.Err() != nil {
 		t.Error("the flight ended with the one who began it")
 	}
-	h.release <- []*Answer{answered([]byte("v"), testNow())}
+	h.release <- []*Answer{newAnswer([]byte("v"), testNow())}
 	if got := <-stayed; string(got.JSON) != "v" {
 		t.Errorf("who stayed: got %+v, want v", got)
 	}
@@ -179,7 +179,7 @@ func TestWhoAskedMayBeStoppedButNotTheOthers(t *testing.T) {
 		<-h.begun
 		go func() {
 			got, _ := a.get(t.Context(), keys, func(context.Context, []int) []*Answer {
-				return []*Answer{answered([]byte("v"), testNow())}
+				return []*Answer{newAnswer([]byte("v"), testNow())}
 			})
 			waited <- got[0]
 		}()
@@ -244,9 +244,9 @@ func TestAnswersAreKeptForAWhile(t *testing.T) {
 func TestOnlyWholeAnswersAreKept(t *testing.T) {
 	t.Parallel()
 	a, _ := newTestAnswers(t, 1<<20)
-	partial := answered([]byte("null"), testNow())
+	partial := newAnswer([]byte("null"), testNow())
 	partial.Errors = []FieldError{{Error: &Error{Kind: Failed}}}
-	old := answered([]byte("{}"), testNow())
+	old := newAnswer([]byte("{}"), testNow())
 	old.Age = time.Second
 	for name, answer := range map[string]*Answer{
 		"an error": unansweredBy(errors.New("no")), "a part": partial, "one past its time": old,
@@ -265,7 +265,7 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 	large := []byte(strings.Repeat("x", 5_000))
 	for i := range 1_000 {
 		a.get(t.Context(), []string{string(rune(i))}, func(context.Context, []int) []*Answer {
-			return []*Answer{answered(large, testNow())}
+			return []*Answer{newAnswer(large, testNow())}
 		})
 	}
 	a.kept.CleanUp()

@@ -9,12 +9,15 @@ import (
 // Claims are what userinfo says of a user, by their consent (OpenID Connect
 // Core 1.0, section 5.1, and Rollup's own). Nil is what it does not say.
 type Claims struct {
-	Name              *string   `json:"name"`
-	Picture           *string   `json:"picture"`
-	Email             *string   `json:"email"`
-	ConnectedAccounts []Account `json:"connected_accounts"`
-	Wallets           []Wallet  `json:"erc_4337"`
+	Name              *string  `json:"name"`
+	Picture           *string  `json:"picture"`
+	Email             *string  `json:"email"`
+	ConnectedAccounts Accounts `json:"connected_accounts"`
+	Wallets           []Wallet `json:"erc_4337"`
 }
+
+// Accounts are the accounts that the user consented to share.
+type Accounts []Account
 
 // Account is a connected account as the user consented to share it. Type and
 // identifier together tell it from the user's others.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -66,11 +67,14 @@ type Caller struct {
 
 // CallerOf is the user of the grant.
 func CallerOf(g grant.Grant, cost *Cost) Caller {
-	return Caller{
-		UserID:  g.UserID,
-		Consent: fmt.Sprint(g.UserID, " ", g.ID, " ", g.AuthorizedAt.UnixMicro(), " ", g.Writes, " ", g.Scopes),
-		Cost:    cost,
+	consent := make([]byte, 0, 256)
+	consent = append(append(append(consent, g.UserID...), ' '), g.ID...)
+	consent = strconv.AppendInt(append(consent, ' '), g.AuthorizedAt.UnixMicro(), 10)
+	consent = strconv.AppendInt(append(consent, ' '), g.Writes, 10)
+	for _, scope := range g.Scopes {
+		consent = append(append(consent, ' '), scope...)
 	}
+	return Caller{UserID: g.UserID, Consent: string(consent), Cost: cost}
 }
 
 // Cost is what one operation costs upstream.
@@ -154,11 +158,9 @@ func (c *Client) instead(key string, err error) *Answer {
 }
 
 // query asks Galaxy.
-func (c *Client) query(ctx context.Context, who Caller, questions []plan.Question, patience time.Duration) ([]*Answer, error) {
-	body := plan.Request(questions)
-	var answers []*Answer
-	err := c.call(ctx, who, patience, func(ctx context.Context, t grant.Token) (err error) {
-		answers, err = c.Galaxy.query(ctx, t.Value, body, questions)
+func (c *Client) query(ctx context.Context, who Caller, questions []plan.Question, patience time.Duration) (answers []*Answer, err error) {
+	err = c.call(ctx, who, patience, func(ctx context.Context, t grant.Token, turn turn) (err error) {
+		answers, err = c.Galaxy.query(ctx, t.Value, turn, questions)
 		return err
 	})
 	return answers, err
@@ -166,23 +168,23 @@ func (c *Client) query(ctx context.Context, who Caller, questions []plan.Questio
 
 // call calls Galaxy with the user's token, as far as the budget allows.
 func (c *Client) call(
-	ctx context.Context, who Caller, patience time.Duration, do func(context.Context, grant.Token) error,
+	ctx context.Context, who Caller, patience time.Duration, do func(context.Context, grant.Token, turn) error,
 ) error {
 	// In its turn before a token is in use: who ends the session waits for that.
 	if err := c.take(ctx, who, patience); err != nil {
 		return err
 	}
-	again := false
-	err := c.Tokens.Call(ctx, who.UserID, func(ctx context.Context, t grant.Token) error {
-		if again {
+	sent := 0
+	turn := func(ctx context.Context) error {
+		if sent++; sent > 1 {
 			if err := c.take(ctx, who, 0); err != nil {
 				return err
 			}
 		}
-		again = true
 		who.Cost.Galaxy.Add(1)
-		return do(ctx, t)
-	})
+		return nil
+	}
+	err := c.Tokens.Call(ctx, who.UserID, func(ctx context.Context, t grant.Token) error { return do(ctx, t, turn) })
 	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == RateLimited && e.Status != 0 {
 		c.Budget.Empty(e.RetryAfter)
 	}
@@ -212,7 +214,7 @@ func (c *Client) Claims(ctx context.Context, who Caller) (Claims, error) {
 		if err != nil {
 			return []*Answer{unansweredBy(fmt.Errorf("ask userinfo: %w", err))}
 		}
-		return []*Answer{answered(claims, asked)}
+		return []*Answer{newAnswer(claims, asked)}
 	})
 	return decode[Claims](answers[0])
 }
@@ -256,9 +258,9 @@ func (c *Client) mutate(
 	ctx context.Context, who Caller, document string, variables map[string]any, data any, confirmed *bool,
 ) error {
 	asked := false
-	err := c.call(ctx, who, c.Patience, func(ctx context.Context, t grant.Token) error {
+	err := c.call(ctx, who, c.Patience, func(ctx context.Context, t grant.Token, turn turn) error {
 		asked = true
-		return c.Galaxy.ask(ctx, t.Value, document, variables, data)
+		return c.Galaxy.ask(ctx, t.Value, turn, document, variables, data)
 	})
 	if asked { // also after an error: what became of it is not known
 		c.wrote(ctx, who)

@@ -77,6 +77,31 @@ func (v *Vault) Open(sealed []byte, p Place) (secret.Text, error) {
 	return secret.New(string(plain)), nil
 }
 
+// SealValue returns the value encrypted for that key of a store of values that are
+// no rows. No two results are alike.
+func (v *Vault) SealValue(value []byte, key string) ([]byte, error) {
+	ciphertext, err := v.keys.Load().aead.Encrypt(value, valuePlace(key).associatedData())
+	if err != nil {
+		return nil, fmt.Errorf("seal value: %w", err)
+	}
+	return append([]byte{format}, ciphertext...), nil
+}
+
+// OpenValue returns the value that was sealed for that key, or ErrSealed.
+func (v *Vault) OpenValue(sealed []byte, key string) ([]byte, error) {
+	if len(sealed) == 0 || sealed[0] != format {
+		return nil, fmt.Errorf("open value: %w", ErrSealed)
+	}
+	value, err := v.keys.Load().aead.Decrypt(sealed[1:], valuePlace(key).associatedData())
+	if err != nil {
+		return nil, fmt.Errorf("open value: %w", ErrSealed)
+	}
+	return value, nil
+}
+
+// valuePlace is no row's: tables have names.
+func valuePlace(key string) Place { return Place{Row: key} }
+
 // SealedUnder returns the ID of the key that a sealed value, or the beginning of
 // one, says it is under, and false where that is no sealed value.
 func SealedUnder(sealed []byte) (keyID uint32, ok bool) {

@@ -77,6 +77,32 @@ func TestSealedValueOpensOnlyWhereItWasSealed(t *testing.T) {
 	}
 }
 
+func TestSealedValueOpensOnlyForItsKey(t *testing.T) {
+	t.Parallel()
+	v, plain := newVault(t), []byte("Alice's answer")
+	sealed, err := v.SealValue(plain, "1")
+	if err != nil {
+		t.Fatalf("SealValue: %v", err)
+	}
+	if bytes.Contains(sealed, plain) {
+		t.Fatal("the sealed value holds the plain one")
+	}
+	if got, err := v.OpenValue(sealed, "1"); err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("got %q, %v, want the value", got, err)
+	}
+	for name, open := range map[string]func() error{
+		"for another key":       func() error { _, err := v.OpenValue(sealed, "2"); return err },
+		"under another keyset":  func() error { _, err := newVault(t).OpenValue(sealed, "1"); return err },
+		"cut short":             func() error { _, err := v.OpenValue(sealed[:4], "1"); return err },
+		"empty":                 func() error { _, err := v.OpenValue(nil, "1"); return err },
+		"in a row of that name": func() error { _, err := v.Open(sealed, vault.Place{Table: "grants", Row: "1"}); return err },
+	} {
+		if err := open(); !errors.Is(err, vault.ErrSealed) {
+			t.Errorf("%s: got %v, want ErrSealed", name, err)
+		}
+	}
+}
+
 func TestSealingTwiceGivesDifferentBytes(t *testing.T) {
 	t.Parallel()
 	v, place := newVault(t), vault.Place{Table: "grants", Row: "1", Column: "access_token"}
