@@ -41,7 +41,7 @@ type galaxyRequest struct {
 
 const redirectURI = "https://gate.example/auth/callback"
 
-func newLookalike(t *testing.T) *lookalike {
+func newLookalike(t testing.TB) *lookalike {
 	t.Helper()
 	l := &lookalike{}
 	front := httptest.NewUnstartedServer(l)
@@ -54,7 +54,7 @@ func newLookalike(t *testing.T) *lookalike {
 
 // reset makes it another Rollup, where nobody has signed in and the gateway keeps
 // something with Alice.
-func (l *lookalike) reset(t *testing.T) {
+func (l *lookalike) reset(t testing.TB) {
 	t.Helper()
 	server, err := devrollup.New(devrollup.Config{
 		Issuer: l.url, ClientID: "app", ClientSecret: secret.New("app-secret"),
@@ -104,7 +104,7 @@ func (l *lookalike) requests() []galaxyRequest {
 }
 
 // world is a gateway before the look-alike, which remembers answers for that long.
-func (l *lookalike) world(t *testing.T, remembered time.Duration) *world {
+func (l *lookalike) world(t testing.TB, remembered time.Duration) *world {
 	t.Helper()
 	return newWorldBefore(t, &rollup{url: l.url}, func(w *world, _ *graph.Config) {
 		if remembered > 0 {
@@ -153,7 +153,7 @@ func (l *lookalike) signIn(w *world, subject string, scopes ...string) person {
 }
 
 // post posts to the look-alike and decodes the answer, where one is expected.
-func (l *lookalike) post(t *testing.T, path, contentType, body string, into any) {
+func (l *lookalike) post(t testing.TB, path, contentType, body string, into any) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, l.url+path, strings.NewReader(body))
 	if err != nil {

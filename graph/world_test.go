@@ -67,7 +67,7 @@ func newWorld(t testing.TB, change ...func(*world, *graph.Config)) *world {
 }
 
 // newWorldBefore returns a world before that Rollup.
-func newWorldBefore(t *testing.T, r *rollup, change ...func(*world, *graph.Config)) *world {
+func newWorldBefore(t testing.TB, r *rollup, change ...func(*world, *graph.Config)) *world {
 	t.Helper()
 	w := &world{t: t, rollup: r, log: &logBuffer{}, now: time.Now}
 	logger := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
