@@ -11,7 +11,7 @@ const (
 	mirrorType  = "GalaxyQuery"      // whose fields are all Galaxy's
 	accountType = "ConnectedAccount" // which is looked up before it is shown
 	listType    = "ConnectedAccountConnection"
-	nodeField   = "node"             // of Query, which finds objects of any type
+	nodeField   = "node" // of Query, which finds objects of any type
 )
 
 // way is how one gets to a field from the operation's root.
