@@ -108,7 +108,7 @@ func (l *lookalike) world(t testing.TB, remembered time.Duration) *world {
 	t.Helper()
 	return newWorldBefore(t, &rollup{url: l.url}, func(w *world, _ *graph.Config) {
 		if remembered > 0 {
-			w.resolver.Upstream.Answers = upstream.NewAnswers(remembered, 1<<20, nil, time.Now)
+			w.resolver.Upstream.Answers = upstream.NewAnswers(remembered, 1<<30, nil, time.Now)
 			t.Cleanup(w.resolver.Upstream.Answers.Close)
 		}
 	})
