@@ -18,6 +18,7 @@ import (
 
 	"galaxygate/graph/model"
 	"galaxygate/internal/grant"
+	"galaxygate/internal/plan"
 	"galaxygate/internal/retry"
 	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
@@ -107,6 +108,7 @@ func (p presenter) code(ctx context.Context, err error) *codedError {
 		coded  *codedError
 		galaxy *upstream.Error
 		failed *grant.Failure
+		input  *plan.InputError
 	)
 	switch {
 	case errors.As(err, &coded):
@@ -119,6 +121,8 @@ func (p presenter) code(ctx context.Context, err error) *codedError {
 		return unauthenticated(loginURL(p.publicURL))
 	case errors.Is(err, session.ErrNotFound):
 		return &codedError{code: codeNotFound, message: "There is no such session."}
+	case errors.As(err, &input):
+		return &codedError{code: codeBadUserInput, message: input.Argument + " " + input.Problem + "."}
 	case errors.Is(err, model.ErrNotURL):
 		return &codedError{code: codeBadUserInput, message: "A URL must be absolute, or a path of the gateway's."}
 	case errors.Is(err, grant.ErrReauthenticationRequired), errors.Is(err, grant.ErrNotFound):

@@ -123,11 +123,33 @@ func (r *Resolver) card(ctx context.Context, account *model.ConnectedAccount, fi
 	if account.Urn == "" {
 		return nil, nil
 	}
-	cards, err := r.cards(ctx, []string{account.Urn})
+	urns, err := r.urns(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	cards, err := r.cards(ctx, urns)
 	if err != nil {
 		return nil, err
 	}
 	return cards.Of(account.Urn, field)
+}
+
+// urns returns which accounts to ask about together with that one: in a query all
+// shared ones, which are known already, so that every node and every list asks the
+// same; after a mutation it alone.
+func (r *Resolver) urns(ctx context.Context, account *model.ConnectedAccount) ([]string, error) {
+	if graphql.GetOperationContext(ctx).Operation.Operation == ast.Mutation {
+		return []string{account.Urn}, nil
+	}
+	shown, err := r.shown(ctx)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := r.claims(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return shown.URNs(claims.ConnectedAccounts), nil
 }
 
 // cards returns how Galaxy shows the accounts with these URNs.

@@ -191,14 +191,11 @@ func (r *Resolver) lookAhead(ctx context.Context, s session.Session, q plan.Ques
 		return nil, err
 	}
 	round := roundOf(ctx)
-	questions, err := round.operation.plan.Ahead(round.name, plan.Viewer{
+	questions := round.operation.plan.Ahead(round.name, plan.Viewer{
 		Subject:   s.Subject,
 		Consented: func(scopes []string) bool { return len(scope.Without(scopes, g.Scopes)) == 0 },
 		TypeOf:    func(id string) string { return typeOf(s, id) },
 	}, graphql.GetOperationContext(ctx).Variables)
-	if err != nil {
-		return nil, err
-	}
 	if questions = plan.With(questions, q); len(questions) == 0 {
 		return nil, nil
 	}

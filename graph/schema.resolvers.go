@@ -11,6 +11,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
+
 	"galaxygate/graph/generated"
 	"galaxygate/graph/model"
 	"galaxygate/internal/scope"
@@ -226,9 +228,12 @@ func (r *userResolver) SmartContractWallets(ctx context.Context, obj *model.User
 }
 
 func (r *userResolver) AuthorizedApps(ctx context.Context, obj *model.User) ([]*upstream.App, error) {
-	a, err := r.galaxy(ctx, obj.ID)
+	a, err := r.ask(ctx, spot(ctx), obj.ID)
 	if err != nil {
 		return nil, err
+	}
+	if len(a.Errors) > 0 { // at a place in Galaxy's list, which is not the client's
+		graphql.AddError(ctx, a.Errors[0].Error)
 	}
 	return upstream.Apps(a)
 }

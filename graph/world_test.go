@@ -63,7 +63,13 @@ type world struct {
 // newWorld returns a world; change may adapt what the server is built from.
 func newWorld(t testing.TB, change ...func(*world, *graph.Config)) *world {
 	t.Helper()
-	w := &world{t: t, rollup: newRollup(t), log: &logBuffer{}, now: time.Now}
+	return newWorldBefore(t, newRollup(t), change...)
+}
+
+// newWorldBefore returns a world before that Rollup.
+func newWorldBefore(t testing.TB, r *rollup, change ...func(*world, *graph.Config)) *world {
+	t.Helper()
+	w := &world{t: t, rollup: r, log: &logBuffer{}, now: time.Now}
 	logger := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.db = testdb.SQLite(t)()
 	w.audit = &auditSpy{Log: w.db}

@@ -37,9 +37,29 @@ func MarshalJSON(value json.RawMessage) graphql.Marshaler {
 
 // UnmarshalJSON encodes an input value.
 func UnmarshalJSON(v any) (json.RawMessage, error) {
-	value, err := json.Marshal(v)
+	value, err := json.Marshal(withLists(v))
 	if err != nil {
 		return nil, fmt.Errorf("encode JSON: %w", err)
 	}
 	return value, nil
+}
+
+// withLists returns the value with an empty list for each that is nil, which the
+// parser makes of the literal [].
+func withLists(v any) any {
+	switch v := v.(type) {
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = withLists(v[i])
+		}
+		return list
+	case map[string]any:
+		object := make(map[string]any, len(v))
+		for name := range v {
+			object[name] = withLists(v[name])
+		}
+		return object
+	}
+	return v
 }

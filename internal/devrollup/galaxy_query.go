@@ -19,7 +19,9 @@ func failableFields() []string {
 	return []string{
 		"profile", "connectedAccounts", "authorizedApps", "identityFromAlias", "accountProfile",
 		"accountProfiles", "scopes", "getExternalAppData", "getAuthorizedIdentities",
-		"AccountProfile.title", "AccountProfile.icon",
+		"AccountProfile.id", "AccountProfile.title", "AccountProfile.icon",
+		"Profile.displayName", "Profile.pfp", "NFTPFP.image", "Node.urn", "Node.qc",
+		"App.title", "Scope.permission", "AuthorizationIdentity.name",
 	}
 }
 
@@ -60,11 +62,21 @@ func (j *jsonValue) UnmarshalGraphQL(input any) error {
 func (j jsonValue) MarshalJSON() ([]byte, error) { return json.Marshal(j.value) }
 
 type profile struct {
-	DisplayName *string
-	PFP         *pfp
+	galaxy      *Galaxy
+	displayName string
+	pfp         *pfp
 }
 
+// DisplayName is the person's name.
+func (p *profile) DisplayName() (*string, error) {
+	return &p.displayName, p.galaxy.fails("Profile.displayName")
+}
+
+// PFP is the person's picture.
+func (p *profile) PFP() (*pfp, error) { return p.pfp, p.galaxy.fails("Profile.pfp") }
+
 type pfp struct {
+	galaxy       *Galaxy
 	image        string
 	nft, isToken bool
 }
@@ -72,39 +84,68 @@ type pfp struct {
 type standardPFP struct{ Image *string }
 
 type nftPFP struct {
-	Image   *string
+	pfp     *pfp
 	IsToken *bool
 }
 
+// Image is the picture's address.
+func (p *nftPFP) Image() (*string, error) { return &p.pfp.image, p.pfp.galaxy.fails("NFTPFP.image") }
+
 func (p *pfp) ToStandardPFP() (*standardPFP, bool) { return &standardPFP{&p.image}, !p.nft }
 
-func (p *pfp) ToNFTPFP() (*nftPFP, bool) { return &nftPFP{&p.image, &p.isToken}, p.nft }
+func (p *pfp) ToNFTPFP() (*nftPFP, bool) { return &nftPFP{p, &p.isToken}, p.nft }
 
 type node struct {
-	ID, BaseURN, URN, NID, NSS string
-	Fragment                   *string
-	QC, RC                     *jsonValue
+	galaxy                *Galaxy
+	urn                   string
+	qc                    jsonValue
+	ID, BaseURN, NID, NSS string
+	Fragment              *string
+	RC                    *jsonValue
 }
 
+// URN is the whole URN.
+func (n *node) URN() (string, error) { return n.urn, n.galaxy.fails("Node.urn") }
+
+// QC is the URN's q-component.
+func (n *node) QC() (*jsonValue, error) { return &n.qc, n.galaxy.fails("Node.qc") }
+
 type app struct {
-	ClientID, Icon, Title string
-	Timestamp             float64
+	galaxy         *Galaxy
+	title          string
+	ClientID, Icon string
+	Timestamp      float64
 }
+
+// Title is the application's name.
+func (a *app) Title() (string, error) { return a.title, a.galaxy.fails("App.title") }
 
 type accountProfile struct {
 	galaxy  *Galaxy
 	account Account
-	ID      string
 	Type    *string
 	Address *string
 }
 
 type scope struct {
-	Permission string
+	galaxy     *Galaxy
+	permission string
 	Scopes     []*string
 }
 
-type authorizationIdentity struct{ IdentityURN, Name, ImageURL *string }
+// Permission is what the person agreed to.
+func (s *scope) Permission() (string, error) { return s.permission, s.galaxy.fails("Scope.permission") }
+
+type authorizationIdentity struct {
+	galaxy                *Galaxy
+	name                  string
+	IdentityURN, ImageURL *string
+}
+
+// Name is the person's name.
+func (i *authorizationIdentity) Name() (*string, error) {
+	return &i.name, i.galaxy.fails("AuthorizationIdentity.name")
+}
 
 // caller returns the person whose token came with the request.
 func (r *resolver) caller(ctx context.Context) (Person, error) {
@@ -144,7 +185,7 @@ func (r *resolver) Profile(ctx context.Context, args struct{ TargetIdentityURN *
 	if err != nil {
 		return nil, err
 	}
-	return &profile{&p.Name, &pfp{imageURL(r.config.Origin, p.Image), p.NFT, p.IsToken}}, nil
+	return &profile{r.Galaxy, p.Name, &pfp{r.Galaxy, imageURL(r.config.Origin, p.Image), p.NFT, p.IsToken}}, nil
 }
 
 // ConnectedAccounts are the public ones alone, also for the caller's own
@@ -163,18 +204,18 @@ func (r *resolver) ConnectedAccounts(ctx context.Context, args struct{ TargetIde
 	nodes := []*node{}
 	for _, a := range p.Accounts {
 		if a.Public {
-			nodes = append(nodes, accountNode(a))
+			nodes = append(nodes, r.accountNode(a))
 		}
 	}
 	return &nodes, nil
 }
 
-func accountNode(a Account) *node {
+func (g *Galaxy) accountNode(a Account) *node {
 	nss := strings.TrimPrefix(a.URN, "urn:rollupid:")
 	return &node{
-		ID: strings.TrimPrefix(nss, "account/"), BaseURN: a.URN, NID: "rollupid", NSS: nss,
-		URN: a.URN + "?+addr_type=" + a.Type + "?=alias=" + a.Identifier,
-		QC:  &jsonValue{map[string]any{"alias": a.Identifier, "hidden": false, "public": a.Public}},
+		galaxy: g, ID: strings.TrimPrefix(nss, "account/"), BaseURN: a.URN, NID: "rollupid", NSS: nss,
+		urn: a.URN + "?+addr_type=" + a.Type + "?=alias=" + a.Identifier,
+		qc:  jsonValue{map[string]any{"alias": a.Identifier, "hidden": false, "public": a.Public}},
 		RC:  &jsonValue{map[string]any{"addr_type": a.Type}},
 	}
 }
@@ -191,7 +232,7 @@ func (r *resolver) AuthorizedApps(ctx context.Context) (*[]*app, error) {
 	apps := make([]*app, 0, len(p.Apps))
 	for _, a := range p.Apps {
 		apps = append(apps, &app{
-			ClientID: a.ClientID, Icon: imageURL(r.config.Origin, a.Image), Title: a.Title,
+			galaxy: r.Galaxy, title: a.Title, ClientID: a.ClientID, Icon: imageURL(r.config.Origin, a.Image),
 			Timestamp: float64(a.Since.UnixMilli()),
 		})
 	}
@@ -249,7 +290,12 @@ func (r *resolver) describe(ctx context.Context, urn string) (*accountProfile, e
 	if err != nil || !account.Public && owner.URN != caller.URN {
 		return nil, &galaxyError{http.StatusNotFound, "Account not found."}
 	}
-	return &accountProfile{r.Galaxy, account, account.URN, &account.Type, &account.Identifier}, nil
+	return &accountProfile{r.Galaxy, account, &account.Type, &account.Identifier}, nil
+}
+
+// ID is the account's URN.
+func (a *accountProfile) ID() (string, error) {
+	return a.account.URN, a.galaxy.fails("AccountProfile.id")
 }
 
 // Title is the nickname.
@@ -276,7 +322,7 @@ func (r *resolver) Scopes(ctx context.Context, args struct{ ClientID string }) (
 	for _, a := range p.Apps {
 		for _, known := range knownScopes() {
 			if a.ClientID == args.ClientID && slices.Contains(a.Scopes, known.Name) {
-				scopes = append(scopes, &scope{known.Title, []*string{&known.Name}})
+				scopes = append(scopes, &scope{r.Galaxy, known.Title, []*string{&known.Name}})
 			}
 		}
 	}
@@ -310,7 +356,7 @@ func (r *resolver) GetAuthorizedIdentities(
 	for _, p := range r.config.Directory.People() {
 		if slices.ContainsFunc(p.Apps, func(a App) bool { return a.ClientID == r.config.ClientID }) {
 			image := imageURL(r.config.Origin, p.Image)
-			identities = append(identities, &authorizationIdentity{&p.URN, &p.Name, &image})
+			identities = append(identities, &authorizationIdentity{r.Galaxy, p.Name, &p.URN, &image})
 		}
 	}
 	from := min(max(int(args.Opts.Offset), 0), len(identities))

@@ -40,8 +40,8 @@ type Switches struct {
 	// not authorized!".
 	RefusedMutations []string `json:"refusedMutations"`
 	// FailingFields are the fields that Galaxy answers with null and an error
-	// while their siblings answer: a field of Query, or AccountProfile.title,
-	// AccountProfile.icon.
+	// while their siblings answer: a field of Query, or one such as
+	// AccountProfile.title (failableFields).
 	FailingFields []string `json:"failingFields"`
 	// GalaxyPerMinute is how many requests a minute Galaxy takes; more are
 	// answered with 429 and Retry-After. 0 is without limit; Rollup's is 10.

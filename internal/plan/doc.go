@@ -8,4 +8,10 @@
 //
 // It asks nobody: sending, sharing and remembering is package upstream's. Whether
 // the user has consented, and who the user is, package graph tells it.
+//
+// Its proof is in package graph's tests: stories in testdata/galaxy of what Galaxy
+// is asked, word for word, and any operation held against a reference executor,
+//
+//	go test ./graph -run WhatGalaxyIsAsked -update
+//	go test ./graph -run AnyOperation -rapid.checks=10000
 package plan

@@ -25,8 +25,17 @@ type Field struct {
 // argument is where the value of a variable comes from: an argument of a field in
 // the client's operation, or, without one, whoever asks.
 type argument struct {
-	of   *ast.Field
-	name string
+	of     *ast.Field
+	name   string
+	schema *ast.Schema // where the client's value is one of its types
+}
+
+// input is the argument's value as Galaxy is to be sent it.
+func (a argument) input(value any) (any, error) {
+	if a.of == nil {
+		return value, nil
+	}
+	return input(a.schema, a.of.Definition.Arguments.ForName(a.name).Type, value)
 }
 
 // Question is a Field with the values of its variables.
@@ -56,12 +65,12 @@ func Cards(title, icon bool) *Field {
 
 // fixed is a field with one variable for one argument, and a selection in
 // Galaxy's own words; a name and a type without the argument where it has none.
-func fixed(name, argument, argumentType, selection string) *Field {
+func fixed(name, parameter, parameterType, selection string) *Field {
 	w := &writer{}
 	w.both(name)
-	if argument != "" {
+	if parameter != "" {
 		w.both("(")
-		w.argument(nil, argument, argumentType)
+		w.argument(argument{name: parameter}, parameterType)
 		w.both(")")
 	}
 	if selection != "" {
@@ -107,6 +116,10 @@ func (f *Field) question(value func(int, argument) (any, bool)) (Question, error
 		v, ok := value(i, a)
 		if !ok {
 			continue
+		}
+		v, err := a.input(v)
+		if err != nil {
+			return Question{}, &InputError{a.name, err.Error()}
 		}
 		encoded, err := json.Marshal(v)
 		if err != nil {

@@ -11,7 +11,7 @@ const (
 	mirrorType  = "GalaxyQuery"      // whose fields are all Galaxy's
 	accountType = "ConnectedAccount" // which is looked up before it is shown
 	listType    = "ConnectedAccountConnection"
-	nodeField   = "node"             // of Query, which finds objects of any type
+	nodeField   = "node" // of Query, which finds objects of any type
 )
 
 // way is how one gets to a field from the operation's root.
@@ -20,7 +20,7 @@ type way struct {
 	node       *ast.Field // Query.node, where the way leads through it
 	typename   string     // then the type that the node must have
 	of         bool       // then whether the field is about the node, not the viewer
-	viewerOnly bool       // then whether the node must be the viewer
+	viewerOnly bool       // then whether the node itself must be the viewer
 	known      bool       // whether who resolves the account knows what Galaxy calls it
 }
 
@@ -96,7 +96,7 @@ func (l *looker) field(of *ast.Definition, f collected, parent string, w way) {
 	}
 	place := Place(parent, of.Name, f.Alias)
 	w.scopes = union(w.scopes, consentOf(f.Definition))
-	w.viewerOnly = w.viewerOnly || f.Definition.Directives.ForName("viewerOnly") != nil
+	w.viewerOnly = w.viewerOnly || w.of && f.Definition.Directives.ForName("viewerOnly") != nil
 	typename := f.Definition.Type.Name()
 	switch source := f.Definition.Directives.ForName("galaxy"); {
 	case typename == mirrorType:
@@ -194,7 +194,7 @@ func (l *looker) sourced(f collected, source *ast.Directive) *Field {
 	w.both(theirs.Name)
 	if subject := nameIn(source, "subject"); subject != "" {
 		w.both("(")
-		w.argument(nil, subject, theirType(theirs.Arguments.ForName(subject).Type))
+		w.argument(argument{name: subject}, theirType(theirs.Arguments.ForName(subject).Type))
 		w.both(")")
 	}
 	definition := l.schema.Types[f.Definition.Type.Name()]

@@ -73,21 +73,20 @@ func Place(parent, typename, name string) string {
 }
 
 // Ahead returns the questions of a round that the viewer's operation with these
-// variables will need answered, each once, as far as the viewer has consented.
-func (p *Plan) Ahead(round string, v Viewer, variables map[string]any) ([]Question, error) {
+// variables will need answered, each once, as far as the viewer has consented. What
+// cannot be asked is left to the field whose question it is.
+func (p *Plan) Ahead(round string, v Viewer, variables map[string]any) []Question {
 	var questions []Question
 	for _, s := range p.rounds[round] {
 		user, ok := s.way.user(v, variables)
 		if !ok {
 			continue
 		}
-		q, err := s.Ask(user, variables)
-		if err != nil {
-			return nil, err
+		if q, err := s.Ask(user, variables); err == nil {
+			questions = With(questions, q)
 		}
-		questions = With(questions, q)
 	}
-	return questions, nil
+	return questions
 }
 
 // With returns the questions and q, each once.
@@ -103,7 +102,7 @@ func With(questions []Question, q Question) []Question {
 func (p *Plan) Cards() *Field { return Cards(p.title, p.icon) }
 
 // Ask is the question of the spot about the user with that identity URN, in an
-// operation with these variables.
+// operation with these variables. Its error is an *InputError.
 func (s *Spot) Ask(user string, variables map[string]any) (Question, error) {
 	return s.Field.ask(user, variables)
 }

@@ -45,12 +45,18 @@ func Read(body []byte, questions []Question) (Reply, error) {
 		Reply:     Reply{Parts: make([]Part, len(questions))},
 		questions: questions,
 		buffer:    make([]byte, 0, len(body)),
-		from:      jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true)),
+		from:      newDecoder(bytes.ToValidUTF8(body, []byte("\uFFFD"))),
 	}
 	if err := r.members(r.member); err != nil {
 		return Reply{}, fmt.Errorf("read response: %w", err)
 	}
 	return r.Reply, nil
+}
+
+// newDecoder takes what JavaScript makes and reads: a name that comes twice, half a
+// surrogate pair. A value is handed on as it is.
+func newDecoder(value []byte) *jsontext.Decoder {
+	return jsontext.NewDecoder(bytes.NewBuffer(value), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
 type reader struct {

@@ -95,7 +95,7 @@ func (s *shape) write(to []byte, from *jsontext.Decoder) ([]byte, error) {
 		if _, err := from.ReadToken(); err != nil {
 			return to, err
 		}
-		return s.object.write(to, from)
+		return s.object.write(members{}, to, from)
 	case s.variants != nil && kind == '{':
 		return s.writeVariant(to, from)
 	case s.elem != nil || s.object != nil || s.variants != nil:
@@ -129,22 +129,30 @@ func (s *shape) writeList(to []byte, from *jsontext.Decoder) ([]byte, error) {
 	return append(to, ']'), err
 }
 
-// writeVariant writes an object whose first member says of which type it is; null
-// for one of a type that is not known here.
+// writeVariant writes an object whose member __typename, which is asked for first,
+// says of which type it is; null for one of a type that is not known here.
 func (s *shape) writeVariant(to []byte, from *jsontext.Decoder) ([]byte, error) {
 	if _, err := from.ReadToken(); err != nil {
 		return to, err
 	}
-	if from.PeekKind() != '"' {
-		return to, fmt.Errorf("%w: an object without its type", errForm)
+	early := members{}
+	for from.PeekKind() == '"' {
+		name, err := from.ReadValue()
+		if err != nil {
+			return to, err
+		}
+		if isName(name, "__typename") {
+			return s.writeVariantOf(early, to, from)
+		}
+		if err := early.keep(name, from); err != nil {
+			return to, err
+		}
 	}
-	name, err := from.ReadValue()
-	if err != nil {
-		return to, err
-	}
-	if !isName(name, "__typename") {
-		return to, fmt.Errorf("%w: an object without its type", errForm)
-	}
+	return to, fmt.Errorf("%w: an object without its type", errForm)
+}
+
+// writeVariantOf writes the object whose type comes next.
+func (s *shape) writeVariantOf(early members, to []byte, from *jsontext.Decoder) ([]byte, error) {
 	typename, err := from.ReadToken()
 	if err != nil {
 		return to, err
@@ -153,7 +161,7 @@ func (s *shape) writeVariant(to []byte, from *jsontext.Decoder) ([]byte, error) 
 		return to, fmt.Errorf("%w: a type without a name", errForm)
 	}
 	if variant, ok := s.variants[typename.String()]; ok {
-		return variant.write(to, from)
+		return variant.write(early, to, from)
 	}
 	if s.nonNull {
 		return to, fmt.Errorf("%w: a type that is not in the schema", errForm)
@@ -171,11 +179,12 @@ func leave(from *jsontext.Decoder, depth int) error {
 	return nil
 }
 
-// write writes the rest of an object. GraphQL servers answer in the order of the
-// selection (GraphQL, section 7.2.2), so that each member is written as it is
-// read; what comes too early is kept until it is due.
-func (o *object) write(to []byte, from *jsontext.Decoder) ([]byte, error) {
-	w := objectWriter{object: o, to: append(to, '{')}
+// write writes the rest of an object, some of whose members have been read already.
+// GraphQL servers answer in the order of the selection (GraphQL, section 7.2.2), so
+// that each member is written as it is read; what comes too early is kept until it
+// is due.
+func (o *object) write(early members, to []byte, from *jsontext.Decoder) ([]byte, error) {
+	w := objectWriter{object: o, kept: early, to: append(to, '{')}
 	for from.PeekKind() == '"' {
 		name, err := from.ReadValue()
 		if err != nil {
@@ -201,8 +210,21 @@ type objectWriter struct {
 	*object
 
 	to   []byte
-	next int                       // the index of the field that is due
-	kept map[string]jsontext.Value // what came before it was due
+	next int     // the index of the field that is due
+	kept members // what came before it was due
+}
+
+// members are those of an object, by their names as they came, without the quotes.
+type members map[string]jsontext.Value
+
+// keep keeps the member of that name, whose value comes next.
+func (m members) keep(name jsontext.Value, from *jsontext.Decoder) error {
+	key := string(bytes.Trim(name, `"`)) // before the next reading
+	value, err := from.ReadValue()
+	if err == nil {
+		m[key] = value.Clone()
+	}
+	return err
 }
 
 // label writes what goes before a field's value.
@@ -233,15 +255,7 @@ func (w *objectWriter) member(name jsontext.Value, from *jsontext.Decoder) (err 
 		w.next++
 		return err
 	}
-	key := string(bytes.Trim(name, `"`)) // before the next reading
-	value, err := from.ReadValue()
-	if err == nil {
-		if w.kept == nil {
-			w.kept = make(map[string]jsontext.Value)
-		}
-		w.kept[key] = value.Clone()
-	}
-	return err
+	return w.kept.keep(name, from)
 }
 
 // isName reports whether the JSON string is the name, which needs no escape.
@@ -259,7 +273,7 @@ func (w *objectWriter) early() error {
 		}
 		w.label(f)
 		var err error
-		if w.to, err = f.shape.write(w.to, jsontext.NewDecoder(bytes.NewBuffer(value))); err != nil {
+		if w.to, err = f.shape.write(w.to, newDecoder(value)); err != nil {
 			return err
 		}
 		w.next++

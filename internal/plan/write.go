@@ -22,14 +22,14 @@ func (w *writer) both(text string) {
 	w.key.WriteString(text)
 }
 
-func (w *writer) argument(of *ast.Field, name, argumentType string) {
+func (w *writer) argument(a argument, theirType string) {
 	variable := "$" + mark + "_" + strconv.Itoa(len(w.arguments))
-	w.both(name + ":" + variable)
+	w.both(a.name + ":" + variable)
 	if len(w.arguments) > 0 {
 		w.parameters.WriteByte(',')
 	}
-	w.parameters.WriteString(variable + ":" + argumentType)
-	w.arguments = append(w.arguments, argument{of, name})
+	w.parameters.WriteString(variable + ":" + theirType)
+	w.arguments = append(w.arguments, a)
 }
 
 func (w *writer) field(s *shape) *Field {
@@ -46,12 +46,12 @@ func (w *writer) field(s *shape) *Field {
 // them, and returns the shape of its answer.
 func (w *writer) mirror(c collector, f collected) *shape {
 	separator := "("
-	for _, argument := range f.Definition.Arguments { // in one order, whichever the client wrote them in
-		if f.Arguments.ForName(argument.Name) == nil && argument.DefaultValue == nil {
+	for _, definition := range f.Definition.Arguments { // in one order, whichever the client wrote them in
+		if f.Arguments.ForName(definition.Name) == nil && definition.DefaultValue == nil {
 			continue
 		}
 		w.both(separator)
-		w.argument(f.Field, argument.Name, theirType(argument.Type))
+		w.argument(argument{f.Field, definition.Name, c.schema}, theirType(definition.Type))
 		separator = ","
 	}
 	if separator == "," {
