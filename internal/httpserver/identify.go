@@ -31,7 +31,7 @@ func identify(trusted []netip.Prefix) Middleware {
 				UserAgent: cut(r.UserAgent(), maxUserAgent),
 				RequestID: r.Header.Get(requestIDHeader),
 			}
-			if !requestIDLike.MatchString(actor.RequestID) {
+			if actor.RequestID == "" || !requestIDLike.MatchString(actor.RequestID) {
 				actor.RequestID = rand.Text()
 			}
 			w.Header().Set(requestIDHeader, actor.RequestID)

@@ -207,7 +207,7 @@ func (c *Client) logCall(ctx context.Context, call string, began time.Time, err 
 
 func newTransport(timeout time.Duration) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = 32 // one host is all there is
+	t.MaxIdleConnsPerHost = 64 // one host is all there is, and so many requests it has at once
 	t.ResponseHeaderTimeout = timeout
 	return t
 }

@@ -42,13 +42,19 @@ func (c *Client) userInfo(ctx context.Context, p *provider, access secret.Text, 
 	if p.userInfoURL == "" {
 		return operatorFault("endpoint_missing", "the provider has no userinfo_endpoint")
 	}
+	// The limit is the context's: an http.Client's own costs two goroutines for each
+	// request where its transport is not net/http's.
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.userInfoURL, nil)
 	if err != nil {
 		return operatorFault("endpoint_missing", "the userinfo_endpoint is not usable")
 	}
 	req.Header.Set("Authorization", "Bearer "+access.Reveal())
 	req.Header.Set("Accept", "application/json, application/jwt")
-	resp, err := c.client(c.wire).Do(req)
+	client := c.client(c.wire)
+	client.Timeout = 0
+	resp, err := client.Do(req)
 	if err != nil {
 		return asFailure(err)
 	}
