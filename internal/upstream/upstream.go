@@ -52,6 +52,7 @@ type Client struct {
 	Budget   *budget.Budget // of requests to Galaxy
 	// Patience is how long a request waits for its turn in the budget.
 	Patience time.Duration
+	Observer Observer // may be nil
 	Logger   *slog.Logger
 }
 
@@ -192,7 +193,13 @@ func (c *Client) call(
 }
 
 func (c *Client) take(ctx context.Context, who Caller, patience time.Duration) error {
+	began, observer := c.Answers.now(), observed(c.Observer)
 	err := c.Budget.Take(ctx, who.UserID, patience)
+	if err == nil {
+		observer.AwaitedTurn(c.Answers.now().Sub(began))
+	} else if !errors.Is(err, context.Canceled) {
+		observer.Refused(galaxyName, "budget")
+	}
 	if e := (*budget.Exhausted)(nil); errors.As(err, &e) {
 		return &Error{Kind: RateLimited, RetryAfter: e.RetryAfter}
 	}
