@@ -204,7 +204,11 @@ func (a *Answers) lead(ctx context.Context, f *flight, ask fetch) {
 		a.mu.Lock()
 		f.cancel = cancel
 		a.mu.Unlock()
-		stop := context.AfterFunc(ctx, func() { a.leave(f, len(f.keys)) })
+		stop := context.AfterFunc(ctx, func() {
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) { // then it ends by itself, and says so
+				a.leave(f, len(f.keys))
+			}
+		})
 		f.answers = a.askShelf(flying, f.keys, f.indices, ask)
 		f.left = !stop()
 		a.land(f)
