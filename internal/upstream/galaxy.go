@@ -126,7 +126,7 @@ func (g *Galaxy) post(
 	ctx context.Context, access secret.Text, body []byte, read func(*http.Response, []byte) *Error,
 ) error {
 	began := g.cfg.Now()
-	resp, reply, err := g.send(ctx, access, body)
+	resp, reply, err := g.send(ctx, access, body) //nolint:bodyclose // send has closed it
 	var e *Error
 	if err == nil {
 		e = read(resp, reply)

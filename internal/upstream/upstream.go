@@ -186,7 +186,7 @@ func (c *Client) call(
 	}
 	err := c.Tokens.Call(ctx, who.UserID, func(ctx context.Context, t grant.Token) error { return do(ctx, t, turn) })
 	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == RateLimited && e.Status != 0 {
-		c.Budget.Empty(e.RetryAfter)
+		c.Budget.Empty(e.RetryAfter) //nolint:contextcheck // it is emptied for all, whoever leaves
 	}
 	return err
 }
