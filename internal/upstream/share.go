@@ -167,8 +167,12 @@ func (a *Answers) old(key string) *Answer {
 	if kept == nil {
 		return nil
 	}
+	age := a.now().Sub(kept.asked)
+	if age > a.life+keptFor {
+		return nil
+	}
 	old := *kept
-	old.Age = max(a.now().Sub(kept.asked), 1)
+	old.Age = max(age, 1)
 	return &old
 }
 

@@ -142,7 +142,7 @@ func raise(value *atomic.Int64, d time.Duration) {
 // given instead.
 func (c *Client) patience(keys []string, indices []int) time.Duration {
 	for _, i := range indices {
-		if c.Answers.keep(keys[i]) == nil {
+		if c.Answers.old(keys[i]) == nil {
 			return c.Patience
 		}
 	}
