@@ -58,7 +58,7 @@ func (h *house) close() {
 func build(
 	cfg *config.Config, db *store.DB, sealer *vault.Vault, metrics *telemetry.Metrics, logger *slog.Logger,
 ) (*house, error) {
-	shared, err := openRedis(cfg, sealer, logger)
+	shared, err := openRedis(cfg, sealer, metrics, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func build(
 		Logger:       logger,
 	})
 	galaxy := upstream.NewGalaxy(upstream.GalaxyConfig{
-		URL: cfg.GalaxyURL, APIKey: cfg.GalaxyAPIKey, Now: time.Now, Logger: logger,
+		URL: cfg.GalaxyURL, APIKey: cfg.GalaxyAPIKey, Now: time.Now, Logger: logger, Observer: metrics,
 	})
 	sessions := &session.Manager{
 		Store: db,
@@ -165,17 +165,21 @@ func build(
 		}
 	}
 	answers := upstream.NewAnswers(cfg.GalaxyCache, cfg.GalaxyCacheBytes, shelf, time.Now)
+	answers.Observer = metrics
+	metrics.Gauge("galaxygate_answers_bytes", "About how much memory the kept answers take.",
+		func() float64 { return float64(answers.Bytes()) })
 	api := graph.NewServer(graph.Config{
 		Resolver: &graph.Resolver{
 			Planner: planner,
 			Upstream: &upstream.Client{
 				Tokens:   grants,
-				UserInfo: upstream.GuardUserInfo(provider),
+				UserInfo: upstream.GuardUserInfo(provider, metrics),
 				Galaxy:   galaxy,
 				Answers:  answers,
 				Writes:   db,
 				Budget:   budget.New(limit),
 				Patience: cfg.GalaxyWait,
+				Observer: metrics,
 				Logger:   logger,
 			},
 			Grants:    grants,
@@ -226,11 +230,15 @@ func build(
 }
 
 // openRedis returns a client of what the replicas share; nil where that is nothing.
-func openRedis(cfg *config.Config, sealer *vault.Vault, logger *slog.Logger) (*redis.Client, error) {
+func openRedis(
+	cfg *config.Config, sealer *vault.Vault, metrics *telemetry.Metrics, logger *slog.Logger,
+) (*redis.Client, error) {
 	if cfg.RedisURL.IsZero() {
 		return nil, nil
 	}
-	client, err := redis.Open(redis.Config{URL: cfg.RedisURL, Sealer: sealer, Now: time.Now, Logger: logger})
+	client, err := redis.Open(redis.Config{
+		URL: cfg.RedisURL, Sealer: sealer, Observe: metrics.RedisAway, Now: time.Now, Logger: logger,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}

@@ -39,9 +39,11 @@ type Config struct {
 	Sealer Sealer
 	// Limit bounds each call, the opening of a connection included; 100 ms where
 	// it is 0.
-	Limit  time.Duration
-	Now    func() time.Time
-	Logger *slog.Logger
+	Limit time.Duration
+	// Observe is told when Redis is away, and when it is back; it may be nil.
+	Observe func(away bool)
+	Now     func() time.Time
+	Logger  *slog.Logger
 }
 
 // Client is a client of one Redis server. It is safe for concurrent use. Its
@@ -61,6 +63,9 @@ type Client struct {
 func Open(cfg Config) (*Client, error) {
 	if cfg.Limit == 0 {
 		cfg.Limit = defaultLimit
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(bool) {}
 	}
 	options, err := parse(cfg.URL, cfg.Limit)
 	if err != nil {

@@ -77,7 +77,8 @@ func openWithin(
 	logged := &log{}
 	c, err := redis.Open(redis.Config{
 		URL: secret.New(url), Sealer: sealer, Limit: limit, Now: now,
-		Logger: slog.New(slog.NewTextHandler(logged, nil)),
+		Observe: func(away bool) { _, _ = fmt.Fprintln(logged, "away:", away) },
+		Logger:  slog.New(slog.NewTextHandler(logged, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -274,6 +275,9 @@ func TestAServerThatComesBackIsUsedAgain(t *testing.T) {
 	text := logged.String()
 	if strings.Count(text, "level=WARN") != 1 || strings.Count(text, "level=INFO") != 1 || strings.Contains(text, ".sock") {
 		t.Errorf("got %s, want one line for each change, without the address", text)
+	}
+	if strings.Count(text, "away: true") != 1 || strings.Count(text, "away: false") != 1 {
+		t.Errorf("got %s, want the observer told of each change", text)
 	}
 }
 

@@ -74,6 +74,7 @@ func (c *Client) try() {
 	}
 	s.mu.Unlock()
 	if err == nil {
+		c.cfg.Observe(false)
 		c.cfg.Logger.InfoContext(ctx, "redis is back")
 	}
 }
@@ -86,6 +87,7 @@ func (c *Client) failed(ctx context.Context, why string) {
 	s.away, s.reason, s.next = true, why, c.cfg.Now().Add(rest)
 	s.mu.Unlock()
 	if went {
+		c.cfg.Observe(true)
 		c.cfg.Logger.WarnContext(ctx, "redis is away: replicas share nothing until it is back", "reason", why)
 	}
 }

@@ -26,6 +26,7 @@ type Metrics struct {
 	kept      *prometheus.CounterVec
 	revoked   *prometheus.CounterVec
 	tidied    *prometheus.CounterVec
+	upstream  upstreamMetrics
 }
 
 // NewMetrics returns the metrics with those of the Go runtime and the process.
@@ -51,17 +52,19 @@ func NewMetrics() *Metrics {
 			Name: "galaxygate_lease_contended_total",
 			Help: "Refreshes that found the grant leased or changed by someone else.",
 		}),
-		ended:   counts("galaxygate_reauthentications_total", "Grants that could no longer be refreshed, by reason.", "reason"),
-		lookUps: counts("galaxygate_cache_lookups_total", "Look-ups in memory, by cache and by whether they were answered there.", "cache", "result"),
-		kept:    counts("galaxygate_kept_alive_total", "Refreshes of grants that nobody asked for, by how they ended.", "outcome"),
-		revoked: counts("galaxygate_revocations_total", "Attempts to take tokens back at the provider, by how they ended.", "outcome"),
-		tidied:  counts("galaxygate_tidied_rows_total", "Rows that were cleared away, by what they were.", "what"),
+		ended:    counts("galaxygate_reauthentications_total", "Grants that could no longer be refreshed, by reason.", "reason"),
+		lookUps:  counts("galaxygate_cache_lookups_total", "Look-ups in memory, by cache and by whether they were answered there.", "cache", "result"),
+		kept:     counts("galaxygate_kept_alive_total", "Refreshes of grants that nobody asked for, by how they ended.", "outcome"),
+		revoked:  counts("galaxygate_revocations_total", "Attempts to take tokens back at the provider, by how they ended.", "outcome"),
+		tidied:   counts("galaxygate_tidied_rows_total", "Rows that were cleared away, by what they were.", "what"),
+		upstream: newUpstreamMetrics(),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.requests, m.refreshes, m.waits, m.contended, m.ended, m.lookUps, m.kept, m.revoked, m.tidied,
 	)
+	m.upstream.register(m.registry)
 	for _, outcome := range refreshOutcomes() {
 		m.refreshes.WithLabelValues(outcome) // shown as 0 before the first one
 	}
@@ -204,6 +207,11 @@ func (c *counter) current() map[string]int {
 	}
 	c.last, c.at = last, time.Now()
 	return last
+}
+
+// Gauge shows the number that read returns, as it is when the metrics are asked for.
+func (m *Metrics) Gauge(name, help string, read func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
 }
 
 // Handler serves the metrics in the form that the client asks for, Prometheus'

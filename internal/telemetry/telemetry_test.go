@@ -122,6 +122,13 @@ func TestMetrics(t *testing.T) {
 	metrics.Tidied("sessions", 7)
 	metrics.ObserveSessionCache(true)
 	metrics.ObserveGrantCache(false)
+	metrics.Asked("galaxy", "rate_limited", time.Second)
+	metrics.Refused("galaxy", "budget")
+	metrics.Broken("userinfo", true)
+	metrics.AwaitedTurn(time.Second)
+	metrics.Answered("memory", 3)
+	metrics.RedisAway(true)
+	metrics.Gauge("galaxygate_answers_bytes", "Bytes.", func() float64 { return 17 })
 	counts := 0
 	metrics.Count("galaxygate_grants", "Grants.", "status", func(context.Context) (map[string]int, error) {
 		counts++
@@ -151,6 +158,17 @@ func TestMetrics(t *testing.T) {
 		`galaxygate_revocations_total{outcome="later"} 1`,
 		`galaxygate_tidied_rows_total{what="sessions"} 7`,
 		`galaxygate_grants{status="active"} 3`,
+		`galaxygate_upstream_request_duration_seconds_count{outcome="rate_limited",upstream="galaxy"} 1`,
+		`galaxygate_upstream_request_duration_seconds_count{outcome="answered",upstream="userinfo"} 0`,
+		`galaxygate_upstream_refused_total{reason="budget",upstream="galaxy"} 1`,
+		`galaxygate_upstream_refused_total{reason="busy",upstream="userinfo"} 0`,
+		`galaxygate_upstream_broken{upstream="galaxy"} 0`,
+		`galaxygate_upstream_broken{upstream="userinfo"} 1`,
+		"galaxygate_budget_wait_duration_seconds_count 1",
+		`galaxygate_upstream_answers_total{from="memory"} 3`,
+		`galaxygate_upstream_answers_total{from="stale"} 0`,
+		"galaxygate_redis_away 1",
+		"galaxygate_answers_bytes 17",
 		"go_goroutines ",
 		"process_start_time_seconds ",
 	} {

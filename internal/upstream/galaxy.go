@@ -31,6 +31,8 @@ type GalaxyConfig struct {
 	APIKey secret.Text
 	Now    func() time.Time
 	Logger *slog.Logger
+	// Observer may be nil.
+	Observer Observer
 }
 
 // Galaxy is a client of Rollup's GraphQL API. It follows no redirects, which
@@ -45,7 +47,8 @@ type Galaxy struct {
 
 // NewGalaxy returns a client with connections of its own.
 func NewGalaxy(cfg GalaxyConfig) *Galaxy {
-	return &Galaxy{cfg: cfg, guard: newGalaxyGuard(), timeout: galaxyTimeout, transport: &http.Transport{
+	cfg.Observer = observed(cfg.Observer)
+	return &Galaxy{cfg: cfg, guard: newGalaxyGuard(cfg.Observer), timeout: galaxyTimeout, transport: &http.Transport{
 		Proxy:             http.ProxyFromEnvironment,
 		ForceAttemptHTTP2: true,
 		// As many connections stay open as the guard lets be in use: none is closed
@@ -126,15 +129,18 @@ func (g *Galaxy) post(
 	resp, reply, err := g.send(ctx, access, body) //nolint:bodyclose // send has closed it
 	var e *Error
 	if err == nil {
-		e = read(resp, reply)
-	} else if !errors.As(err, &e) {
-		return err
+		if e = read(resp, reply); e != nil {
+			err = e
+		}
 	}
 	took := g.cfg.Now().Sub(began)
+	g.cfg.Observer.Asked(galaxyName, outcomeOf(err), took)
 	switch {
-	case e == nil:
+	case err == nil:
 		g.cfg.Logger.DebugContext(ctx, "galaxy asked", "took", took)
 		return nil
+	case !errors.As(err, &e):
+		return err
 	case e.Kind == OperatorFault:
 		g.cfg.Logger.ErrorContext(ctx, "galaxy refuses the gateway: check GALAXY_API_KEY",
 			"alarm", true, "status", e.Status, "message", e.Message)

@@ -45,6 +45,8 @@ const (
 
 // guardConfig is what differs between upstreams.
 type guardConfig struct {
+	name     string // of the upstream
+	observer Observer
 	// outcome says what an error that do returned means; nil is answered.
 	outcome func(error) outcome
 	// refuse is the error of a request that was not made, with the reason in a
@@ -66,6 +68,7 @@ type guard struct {
 }
 
 func newGuard(cfg guardConfig) *guard {
+	cfg.observer = observed(cfg.observer)
 	if cfg.concurrent == 0 {
 		cfg.concurrent = maxConcurrent
 	}
@@ -79,6 +82,9 @@ func newGuard(cfg guardConfig) *guard {
 			WithFailureRateThreshold(breakerRate, breakerCalls, breakerWindow).
 			WithDelay(cfg.rest).
 			WithSuccessThreshold(1). // of one request that tries, else of breakerCalls
+			OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
+				cfg.observer.Broken(cfg.name, e.NewState != circuitbreaker.ClosedState)
+			}).
 			Build(),
 	}
 }
@@ -105,6 +111,7 @@ func (g *guard) run(ctx context.Context, query bool, do func(context.Context) er
 // attempt calls do once, if the upstream may be asked.
 func (g *guard) attempt(ctx context.Context, do func(context.Context) error) (end outcome, err error) {
 	if !g.bulkhead.TryAcquirePermit() {
+		g.cfg.observer.Refused(g.cfg.name, "busy")
 		return unknown, g.cfg.refuse("Too many requests are under way.", overloadPause)
 	}
 	defer g.bulkhead.ReleasePermit()
@@ -113,6 +120,7 @@ func (g *guard) attempt(ctx context.Context, do func(context.Context) error) (en
 		if after == 0 { // half open: one tries the upstream, and will know
 			after = g.cfg.rest
 		}
+		g.cfg.observer.Refused(g.cfg.name, "broken")
 		return unknown, g.cfg.refuse("Too many requests have failed of late.", after)
 	}
 	end = unknown // stands if do panics

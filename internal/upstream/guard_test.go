@@ -117,7 +117,7 @@ func TestWhoLeavesDoesNotAskAgain(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	calls := 0
-	err := newGalaxyGuard().run(ctx, true, func(context.Context) error {
+	err := newGalaxyGuard(nil).run(ctx, true, func(context.Context) error {
 		calls++
 		cancel() // in the pause, as it were
 		return &Error{Kind: Unavailable}
@@ -396,7 +396,7 @@ func TestUserInfoIsGuardedToo(t *testing.T) {
 			var calls atomic.Int64
 			server := httptest.NewServer(scripted(&calls, test.answers...))
 			t.Cleanup(server.Close)
-			guarded := GuardUserInfo(info{server.URL})
+			guarded := GuardUserInfo(info{server.URL}, nil)
 			var claims Claims
 			for range test.asked {
 				_ = guarded.UserInfo(t.Context(), secret.New("t"), "alice", &claims)
@@ -416,7 +416,7 @@ func TestUserInfoIsGuardedToo(t *testing.T) {
 func BenchmarkGuard(b *testing.B) {
 	do := func(context.Context) error { return nil }
 	b.Run("guarded", func(b *testing.B) {
-		g := newGalaxyGuard()
+		g := newGalaxyGuard(nil)
 		b.ReportAllocs()
 		for b.Loop() {
 			_ = g.run(b.Context(), true, do)

@@ -12,8 +12,9 @@ import (
 )
 
 // newGalaxyGuard returns a guard whose errors are *Error.
-func newGalaxyGuard() *guard {
+func newGalaxyGuard(o Observer) *guard {
 	return newGuard(guardConfig{
+		name: galaxyName, observer: o,
 		outcome: galaxyOutcome,
 		refuse: func(reason string, after time.Duration) error {
 			return &Error{Kind: Unavailable, Message: reason, RetryAfter: after}
@@ -43,9 +44,10 @@ func gatewayFault(status int) bool {
 
 // GuardUserInfo returns info behind a circuit breaker and a bulkhead, which asks
 // once more where no answer came. A request that it does not make is a
-// *grant.Failure of the kind Later.
-func GuardUserInfo(info UserInfo) UserInfo {
+// *grant.Failure of the kind Later. The observer may be nil.
+func GuardUserInfo(info UserInfo, o Observer) UserInfo {
 	return guardedUserInfo{info, newGuard(guardConfig{
+		name: userInfoName, observer: observed(o),
 		outcome: userInfoOutcome,
 		refuse: func(reason string, after time.Duration) error {
 			return &grant.Failure{Kind: grant.Later, Reason: "guarded", Message: reason, RetryAfter: after, Unsent: true}
@@ -61,7 +63,10 @@ type guardedUserInfo struct {
 // UserInfo implements UserInfo.
 func (u guardedUserInfo) UserInfo(ctx context.Context, access secret.Text, subject string, claims any) error {
 	return u.guard.run(ctx, true, func(ctx context.Context) error {
-		return u.info.UserInfo(ctx, access, subject, claims)
+		began := time.Now()
+		err := u.info.UserInfo(ctx, access, subject, claims)
+		u.guard.cfg.observer.Asked(userInfoName, outcomeOf(err), time.Since(began))
+		return err
 	})
 }
 

@@ -22,6 +22,9 @@ const keptFor = 10 * time.Minute
 // all. An answer belongs to a user and their consent as it stood, which its key
 // says, and so never outlives them.
 type Answers struct {
+	// Observer may be nil; it is not changed once there are questions.
+	Observer Observer
+
 	life   time.Duration
 	kept   *otter.Cache[string, *Answer] // nil: nothing is kept
 	shared Shelf                         // nil: there is none
@@ -90,6 +93,15 @@ type seat struct {
 	index int
 }
 
+// Bytes returns about how much memory the kept answers take.
+func (a *Answers) Bytes() uint64 {
+	if a.kept == nil {
+		return 0
+	}
+	a.kept.CleanUp() // of what has expired
+	return a.kept.WeightedSize()
+}
+
 // fetch asks for the keys with these indices, and returns an answer for each.
 type fetch func(ctx context.Context, indices []int) []*Answer
 
@@ -100,9 +112,13 @@ func (a *Answers) get(ctx context.Context, keys []string, ask fetch) (answers []
 	answers = make([]*Answer, len(keys))
 	missing := a.fresh(keys, answers)
 	cached = len(keys) - len(missing)
+	a.told("memory", cached)
 	for len(missing) > 0 {
 		seats, led := a.join(keys, missing)
-		if led != nil {
+		if led == nil {
+			a.told("joined", len(missing))
+		} else {
+			a.told("joined", len(missing)-len(led.keys))
 			a.lead(ctx, led, ask)
 		}
 		if !a.await(ctx, seats, led) {
@@ -213,10 +229,32 @@ func (a *Answers) lead(ctx context.Context, f *flight, ask fetch) {
 				a.leave(f, len(f.keys))
 			}
 		})
-		f.answers = a.askShelf(flying, f.keys, f.indices, ask)
+		f.answers = a.askShelf(flying, f.keys, f.indices, a.counted(ask))
 		f.left = !stop()
 		a.land(f)
 	})
+}
+
+// counted is ask, and tells where its answers came from.
+func (a *Answers) counted(ask fetch) fetch {
+	return func(ctx context.Context, indices []int) []*Answer {
+		answers, stale := ask(ctx, indices), 0
+		for _, answer := range answers {
+			if answer.Age > 0 {
+				stale++
+			}
+		}
+		a.told("stale", stale)
+		a.told("asked", len(indices)-stale)
+		return answers
+	}
+}
+
+// told tells the observer where answers came from, if there are any.
+func (a *Answers) told(from string, n int) {
+	if n > 0 {
+		observed(a.Observer).Answered(from, n)
+	}
 }
 
 // detach returns a context with ctx's values and deadline that does not end with

@@ -30,6 +30,7 @@ func (a *Answers) askShelf(ctx context.Context, keys []string, indices []int, as
 			missing, asked = append(missing, i), append(asked, indices[i])
 		}
 	}
+	a.told("shared", len(keys)-len(missing))
 	if len(missing) == 0 {
 		return answers
 	}

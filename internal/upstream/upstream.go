@@ -52,6 +52,7 @@ type Client struct {
 	Budget   *budget.Budget // of requests to Galaxy
 	// Patience is how long a request waits for its turn in the budget.
 	Patience time.Duration
+	Observer Observer // may be nil
 	Logger   *slog.Logger
 }
 
@@ -69,6 +70,7 @@ type Caller struct {
 func CallerOf(g grant.Grant, cost *Cost) Caller {
 	consent := make([]byte, 0, 256)
 	consent = append(append(append(consent, g.UserID...), ' '), g.ID...)
+	consent = append(append(consent, ' '), g.Status...) // one that must not be used any more has no answers
 	consent = strconv.AppendInt(append(consent, ' '), g.AuthorizedAt.UnixMicro(), 10)
 	consent = strconv.AppendInt(append(consent, ' '), g.Writes, 10)
 	for _, scope := range g.Scopes {
@@ -192,7 +194,13 @@ func (c *Client) call(
 }
 
 func (c *Client) take(ctx context.Context, who Caller, patience time.Duration) error {
+	began, observer := c.Answers.now(), observed(c.Observer)
 	err := c.Budget.Take(ctx, who.UserID, patience)
+	if err == nil {
+		observer.AwaitedTurn(c.Answers.now().Sub(began))
+	} else if !errors.Is(err, context.Canceled) {
+		observer.Refused(galaxyName, "budget")
+	}
 	if e := (*budget.Exhausted)(nil); errors.As(err, &e) {
 		return &Error{Kind: RateLimited, RetryAfter: e.RetryAfter}
 	}
