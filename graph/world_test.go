@@ -58,6 +58,7 @@ type world struct {
 	log      *logBuffer
 	now      func() time.Time
 	gateway  *httptest.Server
+	header   http.Header // of every request
 }
 
 // newWorld returns a world; change may adapt what the server is built from.
@@ -69,7 +70,7 @@ func newWorld(t testing.TB, change ...func(*world, *graph.Config)) *world {
 // newWorldBefore returns a world before that Rollup.
 func newWorldBefore(t testing.TB, r *rollup, change ...func(*world, *graph.Config)) *world {
 	t.Helper()
-	w := &world{t: t, rollup: r, log: &logBuffer{}, now: time.Now}
+	w := &world{t: t, rollup: r, log: &logBuffer{}, header: http.Header{}, now: time.Now}
 	logger := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.db = testdb.SQLite(t)()
 	w.audit = &auditSpy{Log: w.db}
@@ -160,6 +161,8 @@ type result struct {
 		Path       []any          `json:"path"`
 		Extensions map[string]any `json:"extensions"`
 	} `json:"errors"`
+	Extensions map[string]map[string]any `json:"extensions"`
+
 	header http.Header
 }
 
@@ -174,6 +177,7 @@ func (w *world) do(p person, document string, variables map[string]any) result {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	maps.Copy(req.Header, w.header)
 	req.Header.Set("Content-Type", "application/json")
 	if !p.token.IsZero() {
 		req.AddCookie(&http.Cookie{Name: w.manager.CookieName(), Value: p.token.Reveal()})

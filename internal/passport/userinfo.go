@@ -42,8 +42,6 @@ func (c *Client) userInfo(ctx context.Context, p *provider, access secret.Text, 
 	if p.userInfoURL == "" {
 		return operatorFault("endpoint_missing", "the provider has no userinfo_endpoint")
 	}
-	// The limit is the context's: an http.Client's own costs two goroutines for each
-	// request where its transport is not net/http's.
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.userInfoURL, nil)
@@ -52,9 +50,7 @@ func (c *Client) userInfo(ctx context.Context, p *provider, access secret.Text, 
 	}
 	req.Header.Set("Authorization", "Bearer "+access.Reveal())
 	req.Header.Set("Accept", "application/json, application/jwt")
-	client := c.client(c.wire)
-	client.Timeout = 0
-	resp, err := client.Do(req)
+	resp, err := c.wire.RoundTrip(req) // what an http.Client adds is not wanted here, redirects least of all
 	if err != nil {
 		return asFailure(err)
 	}

@@ -36,36 +36,33 @@ type GalaxyConfig struct {
 }
 
 // Galaxy is a client of Rollup's GraphQL API. It follows no redirects, which
-// would carry the user's token and the API key elsewhere.
+// would carry the user's token and the API key elsewhere, and so needs nothing of an
+// http.Client, whose work for each request it spares.
 type Galaxy struct {
-	cfg   GalaxyConfig
-	http  *http.Client
-	guard *guard
+	cfg       GalaxyConfig
+	transport *http.Transport
+	timeout   time.Duration
+	guard     *guard
 }
 
 // NewGalaxy returns a client with connections of its own.
 func NewGalaxy(cfg GalaxyConfig) *Galaxy {
 	cfg.Observer = observed(cfg.Observer)
-	return &Galaxy{cfg: cfg, guard: newGalaxyGuard(cfg.Observer), http: &http.Client{
-		Transport: &http.Transport{
-			Proxy:             http.ProxyFromEnvironment,
-			ForceAttemptHTTP2: true,
-			// As many connections stay open as the guard lets be in use: none is
-			// closed only to be opened again. More than that it does not let be
-			// opened either.
-			MaxIdleConns:          maxConcurrent,
-			MaxIdleConnsPerHost:   maxConcurrent,
-			IdleConnTimeout:       90 * time.Second,
-			TLSHandshakeTimeout:   5 * time.Second,
-			ExpectContinueTimeout: time.Second,
-		},
-		Timeout:       galaxyTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return &Galaxy{cfg: cfg, guard: newGalaxyGuard(cfg.Observer), timeout: galaxyTimeout, transport: &http.Transport{
+		Proxy:             http.ProxyFromEnvironment,
+		ForceAttemptHTTP2: true,
+		// As many connections stay open as the guard lets be in use: none is closed
+		// only to be opened again. More than that it does not let be opened either.
+		MaxIdleConns:          maxConcurrent,
+		MaxIdleConnsPerHost:   maxConcurrent,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   5 * time.Second,
+		ExpectContinueTimeout: time.Second,
 	}}
 }
 
 // Close closes the connections that are idle.
-func (g *Galaxy) Close() { g.http.CloseIdleConnections() }
+func (g *Galaxy) Close() { g.transport.CloseIdleConnections() }
 
 // turn is asked before each request that is made, a repeated one too: its error is
 // returned instead.
@@ -129,7 +126,7 @@ func (g *Galaxy) post(
 	ctx context.Context, access secret.Text, body []byte, read func(*http.Response, []byte) *Error,
 ) error {
 	began := g.cfg.Now()
-	resp, reply, err := g.send(ctx, access, body)
+	resp, reply, err := g.send(ctx, access, body) //nolint:bodyclose // send has closed it
 	var e *Error
 	if err == nil {
 		if e = read(resp, reply); e != nil {
@@ -156,7 +153,9 @@ func (g *Galaxy) post(
 
 // send returns the response and its whole body.
 func (g *Galaxy) send(ctx context.Context, access secret.Text, body []byte) (*http.Response, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.cfg.URL, bytes.NewReader(body))
+	limited, cancel := context.WithTimeout(ctx, g.timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(limited, http.MethodPost, g.cfg.URL, bytes.NewReader(body))
 	if err != nil {
 		return nil, nil, fmt.Errorf("make galaxy request: %w", err)
 	}
@@ -164,7 +163,7 @@ func (g *Galaxy) send(ctx context.Context, access secret.Text, body []byte) (*ht
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Authorization", "Bearer "+access.Reveal())
 	req.Header.Set("X-GALAXY-KEY", g.cfg.APIKey.Reveal())
-	resp, err := g.http.Do(req)
+	resp, err := g.transport.RoundTrip(req)
 	if err != nil {
 		return nil, nil, unanswered(ctx, err)
 	}

@@ -106,7 +106,7 @@ func TestRecordedReplies(t *testing.T) {
 			if alarm := strings.Contains(logged.String(), "alarm=true"); alarm != (r.want == "operator_fault") {
 				t.Errorf("got an alarm: %v", alarm)
 			}
-			if errors.As(err, new(*Error)) && err.(*Error).Partial && (data.Profile == nil || data.Profile.DisplayName != "Alice") {
+			if e := (*Error)(nil); errors.As(err, &e) && e.Partial && (data.Profile == nil || data.Profile.DisplayName != "Alice") {
 				t.Errorf("got %v, want the data that came", data.Profile)
 			}
 			for _, s := range []string{"alices-access", testKey} {

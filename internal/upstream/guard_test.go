@@ -106,7 +106,7 @@ func TestASlowAnswerIsNotAskedForAgain(t *testing.T) {
 	end := make(chan struct{})
 	g, _ := newTestGalaxy(t, func(http.ResponseWriter, *http.Request) { calls.Add(1); <-end })
 	t.Cleanup(func() { close(end) })
-	g.http.Timeout = 20 * time.Millisecond
+	g.timeout = 20 * time.Millisecond
 	_ = unavailable(t, asked(t.Context(), g, appDataDocument))
 	if got := calls.Load(); got != 1 {
 		t.Errorf("got %d requests, want 1", got)

@@ -188,8 +188,12 @@ func (a *Answers) old(key string) *Answer {
 	if kept == nil {
 		return nil
 	}
+	age := a.now().Sub(kept.asked)
+	if age > a.life+keptFor {
+		return nil
+	}
 	old := *kept
-	old.Age = max(a.now().Sub(kept.asked), 1)
+	old.Age = max(age, 1)
 	return &old
 }
 
@@ -225,7 +229,11 @@ func (a *Answers) lead(ctx context.Context, f *flight, ask fetch) {
 		a.mu.Lock()
 		f.cancel = cancel
 		a.mu.Unlock()
-		stop := context.AfterFunc(ctx, func() { a.leave(f, len(f.keys)) })
+		stop := context.AfterFunc(ctx, func() {
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) { // then it ends by itself, and says so
+				a.leave(f, len(f.keys))
+			}
+		})
 		f.answers = a.askShelf(flying, f.keys, f.indices, a.counted(ask))
 		f.left = !stop()
 		a.land(f)

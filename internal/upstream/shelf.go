@@ -58,7 +58,7 @@ func place(key string) string {
 
 // pack is an answer as it is on the shelf: when it was asked for, and its JSON.
 func pack(a *Answer) []byte {
-	value := binary.BigEndian.AppendUint64(nil, uint64(a.asked.UnixMicro())) //nolint:gosec // the bits come back as they are
+	value := binary.BigEndian.AppendUint64(nil, uint64(a.asked.UnixMicro()))
 	return append(value, a.JSON...)
 }
 
@@ -68,7 +68,7 @@ func (a *Answers) unpack(value []byte) *Answer {
 	if len(value) <= stamp {
 		return nil
 	}
-	asked := time.UnixMicro(int64(binary.BigEndian.Uint64(value))) //nolint:gosec // see pack
+	asked := time.UnixMicro(int64(binary.BigEndian.Uint64(value))) //nolint:gosec // the bits that pack wrote
 	if a.now().Sub(asked) >= a.life {
 		return nil
 	}

@@ -70,6 +70,7 @@ type Caller struct {
 func CallerOf(g grant.Grant, cost *Cost) Caller {
 	consent := make([]byte, 0, 256)
 	consent = append(append(append(consent, g.UserID...), ' '), g.ID...)
+	consent = append(append(consent, ' '), g.Status...) // one that must not be used any more has no answers
 	consent = strconv.AppendInt(append(consent, ' '), g.AuthorizedAt.UnixMicro(), 10)
 	consent = strconv.AppendInt(append(consent, ' '), g.Writes, 10)
 	for _, scope := range g.Scopes {
@@ -143,7 +144,7 @@ func raise(value *atomic.Int64, d time.Duration) {
 // given instead.
 func (c *Client) patience(keys []string, indices []int) time.Duration {
 	for _, i := range indices {
-		if c.Answers.keep(keys[i]) == nil {
+		if c.Answers.old(keys[i]) == nil {
 			return c.Patience
 		}
 	}
@@ -187,7 +188,7 @@ func (c *Client) call(
 	}
 	err := c.Tokens.Call(ctx, who.UserID, func(ctx context.Context, t grant.Token) error { return do(ctx, t, turn) })
 	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == RateLimited && e.Status != 0 {
-		c.Budget.Empty(e.RetryAfter)
+		c.Budget.Empty(e.RetryAfter) //nolint:contextcheck // it is emptied for all, whoever leaves
 	}
 	return err
 }
