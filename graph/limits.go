@@ -3,12 +3,15 @@ package graph
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/99designs/gqlgen/complexity"
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"galaxygate/internal/plan"
 )
 
 // limits refuses operations that nest too deeply or select too much, before
@@ -45,6 +48,9 @@ func (l *limits) Validate(schema graphql.ExecutableSchema) error {
 // needs; so that one is open, and the fields are refused here.
 func (l *limits) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
 	operation.DisableIntrospection = false
+	if err := undecided(operation); err != nil {
+		return err
+	}
 	key := operation.RawQuery
 	if operation.OperationName != "" {
 		key += "\x00" + operation.OperationName
@@ -57,6 +63,18 @@ func (l *limits) MutateOperationContext(ctx context.Context, operation *graphql.
 	}
 	if len(operation.Operation.VariableDefinitions) == 0 {
 		l.fine.Add(ctx, key, struct{}{})
+	}
+	return nil
+}
+
+// undecided refuses an operation with a variable of @skip or @include that is null,
+// which one with a default may be: gqlgen panics where it comes to it.
+func undecided(operation *graphql.OperationContext) *gqlerror.Error {
+	for _, v := range operation.Operation.VariableDefinitions {
+		value, given := operation.Variables[v.Variable]
+		if given && value == nil && v.Type.Name() == "Boolean" && slices.Contains(plan.Conditions(operation.Operation), v.Variable) {
+			return refuse(codeBadUserInput, "Variable $"+v.Variable+": must be true or false, for @skip and @include.")
+		}
 	}
 	return nil
 }
