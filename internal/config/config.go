@@ -102,6 +102,9 @@ func Load(env *Environment, also ...func(*Config) error) (Config, error) {
 			problems = append(problems, err)
 		}
 	}
+	if c.OperationTimeout > 0 && !c.Given("GALAXY_WAIT") {
+		c.GalaxyWait = min(c.GalaxyWait, c.OperationTimeout/2)
+	}
 	problems = append(problems, c.check(env)...)
 	for _, check := range also {
 		if err := check(&c); err != nil {
@@ -164,8 +167,7 @@ func (c *Config) check(env *Environment) []error {
 	if c.SessionIdle > c.SessionLife {
 		problems = append(problems, errors.New("SESSION_IDLE_TIMEOUT: must not be longer than SESSION_LIFETIME"))
 	}
-	waits := c.GalaxyRate > 0 || env.names("GALAXY_WAIT")
-	if waits && c.OperationTimeout > 0 && c.GalaxyWait >= c.OperationTimeout {
+	if c.OperationTimeout > 0 && c.GalaxyWait >= c.OperationTimeout {
 		problems = append(problems, errors.New("GALAXY_WAIT: must be shorter than OPERATION_TIMEOUT"))
 	}
 	if env.names("TRUSTED_DOCUMENTS") {

@@ -111,7 +111,7 @@ func TestWhatGalaxyIsAskedIsBounded(t *testing.T) {
 		{"the hosted Galaxy", map[string]string{"GALAXY_URL": "https://galaxy.rollup.id:443/graphql"}, 10},
 		{"another Galaxy", map[string]string{"GALAXY_URL": "https://galaxy.rollup.id.example.com/graphql"}, 0},
 		{"another bound", map[string]string{"GALAXY_RATE": "25"}, 25},
-		{"none", map[string]string{"GALAXY_RATE": "0", "OPERATION_TIMEOUT": "5s"}, 0},
+		{"none", map[string]string{"GALAXY_RATE": "0"}, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -136,6 +136,11 @@ func TestWhatGalaxyIsAskedIsBounded(t *testing.T) {
 	if err != nil || c.GalaxyCache != 0 || c.GalaxyCacheBytes != 1024 || c.GalaxyWait != 500*time.Millisecond {
 		t.Errorf("got %v, %d, %v, %v", c.GalaxyCache, c.GalaxyCacheBytes, c.GalaxyWait, err)
 	}
+	env = production()
+	env["OPERATION_TIMEOUT"] = "5s" // which was enough before there was a wait
+	if c, err := load(t, env); err != nil || c.GalaxyWait != 2500*time.Millisecond {
+		t.Errorf("wait: got %v, %v, want half of the operation's time", c.GalaxyWait, err)
+	}
 }
 
 func TestProblems(t *testing.T) {
@@ -159,7 +164,7 @@ func TestProblems(t *testing.T) {
 		{"cache of half a byte", map[string]string{"GALAXY_CACHE_BYTES": "0.5"}, "GALAXY_CACHE_BYTES: must be a whole number"},
 		{"rate below nothing", map[string]string{"GALAXY_RATE": "-1"}, "GALAXY_RATE: must be a whole number"},
 		{"turn that comes too late", map[string]string{"GALAXY_WAIT": "30s"}, "GALAXY_WAIT: must be shorter than OPERATION_TIMEOUT"},
-		{"operation that ends before its turn", map[string]string{"OPERATION_TIMEOUT": "7s"}, "GALAXY_WAIT: must be shorter than OPERATION_TIMEOUT"},
+		{"operation that ends before its turn", map[string]string{"OPERATION_TIMEOUT": "7s", "GALAXY_WAIT": "7s"}, "GALAXY_WAIT: must be shorter than OPERATION_TIMEOUT"},
 		{"grace below nothing", map[string]string{"ROTATION_GRACE": "-1s"}, "ROTATION_GRACE: must be 0 or a positive duration"},
 		{"idle longer than life", map[string]string{"SESSION_IDLE_TIMEOUT": "48h", "SESSION_LIFETIME": "24h"}, "SESSION_IDLE_TIMEOUT: must not be longer"},
 		{"negative limit", map[string]string{"MAX_QUERY_DEPTH": "-1"}, "MAX_QUERY_DEPTH: must be a whole number"},

@@ -89,7 +89,7 @@ func table(c *Config, env *Environment) []variable {
 		durationOrNone("GALAXY_CACHE", "for how long an answer of Galaxy's or of userinfo is given to the same user again; 0: it is not", "10s", &c.GalaxyCache),
 		number("GALAXY_CACHE_BYTES", "how much memory such answers may take; 0: none", 64<<20, &c.GalaxyCacheBytes),
 		number("GALAXY_RATE", "requests a minute to Galaxy (galaxy.rollup.id: 10); 0: no limit", galaxyRate(env, galaxyURL), &c.GalaxyRate),
-		durationOrNone("GALAXY_WAIT", "how long a request may wait for its turn where the rate is used up", "7s", &c.GalaxyWait),
+		durationOrNone("GALAXY_WAIT", "how long a request may wait for its turn where the rate is used up; at most half of OPERATION_TIMEOUT where it is not given", "7s", &c.GalaxyWait),
 		hidden("TOKEN_KEYSET", "the keyset that seals tokens: galaxygate keys new", &c.Keyset).require(production),
 		text("TOKEN_KEYSET_KMS_URI", "the key that the keyset is wrapped under, e.g. hcvault://vault.example.com:8200/transit/keys/galaxygate", "", &c.KeysetKMS, nil),
 		hidden("VAULT_TOKEN", "HashiCorp Vault's token for the key of TOKEN_KEYSET_KMS_URI", &c.VaultToken).require(wrapped(env)),

@@ -21,6 +21,7 @@ type Answer struct {
 	Age time.Duration
 
 	asked   time.Time
+	shared  bool // whether another replica was answered it
 	decoded *decoded
 }
 

@@ -119,14 +119,17 @@ func TestWhereAnswersComeFromIsTold(t *testing.T) {
 		}, advance
 	}
 	one, advance := replica()
-	ask := func(c *Client) {
+	ask := func(c *Client) *Cost {
+		t.Helper()
+		cost := &Cost{}
 		q, err := plan.Accounts().With()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := c.Ask(t.Context(), Caller{UserID: "alice", Cost: &Cost{}}, []plan.Question{q})[0]; a.Err != nil {
+		if a := c.Ask(t.Context(), Caller{UserID: "alice", Cost: cost}, []plan.Question{q})[0]; a.Err != nil {
 			t.Error(a.Err)
 		}
+		return cost
 	}
 	ask(one)
 	observer.want(t, "turn", "asked 1")
@@ -139,8 +142,14 @@ func TestWhereAnswersComeFromIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	other, _ := replica()
-	ask(other)
+	if cost := ask(other); cost.Cached.Load() != 1 || cost.Galaxy.Load() != 0 {
+		t.Errorf("cached %d, requests %d, want another replica's answer counted as cached", cost.Cached.Load(), cost.Galaxy.Load())
+	}
 	observer.want(t, "shared 1")
+	if cost := ask(other); cost.Cached.Load() != 1 {
+		t.Errorf("cached %d, want 1", cost.Cached.Load())
+	}
+	observer.want(t, "memory 1")
 	advance(time.Minute)
 	ask(one)
 	observer.want(t, "galaxy refused budget", "stale 1")
@@ -161,6 +170,31 @@ func TestWhatIsAskedTogetherIsTold(t *testing.T) {
 	slices.Sort(observer.lines) // the two may be told in either order
 	observer.want(t, "asked 1", "joined 1")
 }
+
+func TestTheTimeOfAChangeIsTold(t *testing.T) {
+	t.Parallel()
+	a, advance := newTestAnswers(t, 0)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		advance(time.Second)
+		_, _ = io.WriteString(w, `{"data":{"setExternalAppData":true}}`)
+	}))
+	defer server.Close()
+	g := NewGalaxy(GalaxyConfig{URL: server.URL, Now: testNow, Logger: slog.New(slog.DiscardHandler)})
+	defer g.Close()
+	c := &Client{Tokens: anyToken{}, Galaxy: g, Answers: a, Writes: noted{}, Budget: budget.New(budget.Config{})}
+	cost := &Cost{}
+	if err := c.SetAppData(t.Context(), Caller{UserID: "alice", Cost: cost}, 1); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Duration(cost.Took.Load()); took != time.Second {
+		t.Errorf("told that it took %v, want 1s", took)
+	}
+}
+
+// noted is a Writes.
+type noted struct{}
+
+func (noted) Wrote(context.Context, string) error { return nil }
 
 // anyToken is a Tokens that has one.
 type anyToken struct{}

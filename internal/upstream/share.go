@@ -107,7 +107,8 @@ type fetch func(ctx context.Context, indices []int) []*Answer
 
 // get returns an answer for each key: a kept one, another operation's, or what
 // ask returns, which is called at most once at a time. ask runs for as long as
-// somebody waits, up to ctx's deadline. cached is how many were kept.
+// somebody waits, up to ctx's deadline. cached is how many were kept, here or on the
+// shelf.
 func (a *Answers) get(ctx context.Context, keys []string, ask fetch) (answers []*Answer, cached int) {
 	answers = make([]*Answer, len(keys))
 	missing := a.fresh(keys, answers)
@@ -129,7 +130,11 @@ func (a *Answers) get(ctx context.Context, keys []string, ask fetch) (answers []
 		}
 		var again []int
 		for n, i := range missing {
-			if answers[i] = seats[n].answer(); ctx.Err() == nil && answers[i].isOthers(seats[n].flight == led) {
+			answers[i] = seats[n].answer()
+			if answers[i].shared {
+				cached++
+			}
+			if ctx.Err() == nil && answers[i].isOthers(seats[n].flight == led) {
 				again = append(again, i)
 			}
 		}

@@ -72,5 +72,7 @@ func (a *Answers) unpack(value []byte) *Answer {
 	if a.now().Sub(asked) >= a.life {
 		return nil
 	}
-	return newAnswer(value[stamp:], asked)
+	answer := newAnswer(value[stamp:], asked)
+	answer.shared = true
+	return answer
 }

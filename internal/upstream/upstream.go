@@ -83,9 +83,9 @@ func CallerOf(g grant.Grant, cost *Cost) Caller {
 type Cost struct {
 	Galaxy   atomic.Int64 // requests
 	UserInfo atomic.Int64 // requests
-	Cached   atomic.Int64 // questions that were answered from memory
+	Cached   atomic.Int64 // questions that were answered from memory, another replica's too
 	Stale    atomic.Int64 // the age of the oldest answer past its time, in nanoseconds
-	Took     atomic.Int64 // the longest wait for answers, in nanoseconds
+	Took     atomic.Int64 // the longest wait for answers or a change, in nanoseconds
 }
 
 // Ask returns an answer for each question, for at most one request to Galaxy.
@@ -265,11 +265,12 @@ func (c *Client) RegisterSessionKey(ctx context.Context, who Caller, wallet, key
 func (c *Client) mutate(
 	ctx context.Context, who Caller, document string, variables map[string]any, data any, confirmed *bool,
 ) error {
-	asked := false
+	asked, began := false, c.Answers.now()
 	err := c.call(ctx, who, c.Patience, func(ctx context.Context, t grant.Token, turn turn) error {
 		asked = true
 		return c.Galaxy.ask(ctx, t.Value, turn, document, variables, data)
 	})
+	raise(&who.Cost.Took, c.Answers.now().Sub(began))
 	if asked { // also after an error: what became of it is not known
 		c.wrote(ctx, who)
 	}
