@@ -252,3 +252,29 @@ func TestAClientWhoLeavesIsNoError(t *testing.T) {
 		t.Errorf("got log %s", log)
 	}
 }
+
+func TestAnAnswerThatIsReadLenientlyIsNotHandedOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.signIn(alice, allScopes()...)
+	const app = `[{"timestamp": 1700000000000, "clientId": "app", "title": "App", "icon": null, "own": true}]` // the icon is never null
+	w.rollup.set("authorizedApps", reply{status: 200, body: `{"data": {"q0": ` + app + `, "q1": ` + app + `}}`})
+	const ours, theirs = " authorizedApps { clientId title icon authorizedAt }", " galaxy { authorizedApps { clientId title icon timestamp } }"
+	for _, fields := range []string{ours + theirs, theirs + ours} { // the same to Galaxy
+		got := w.do(p, "{ viewer {"+fields+" } }", nil)
+		w.wantCodes(got, "UPSTREAM_UNAVAILABLE")
+		w.want(got, "viewer.galaxy.authorizedApps", "null")
+		w.want(got, "viewer.authorizedApps", `[{"authorizedAt":"2023-11-14T22:13:20Z","clientId":"app","icon":null,"title":"App"}]`)
+	}
+}
+
+func TestIntrospectionIsNotLookedAheadOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const doublings = 40
+	document := "{ __schema { types { ...F0 } } }"
+	for i := range doublings {
+		document += fmt.Sprintf(" fragment F%d on __Type { a: ofType { ...F%d } b: ofType { ...F%d } }", i, i+1, i+1)
+	}
+	w.wantCodes(w.do(nobody(), document+fmt.Sprintf(" fragment F%d on __Type { name }", doublings), nil))
+}
