@@ -12,6 +12,7 @@ import (
 	"galaxygate/graph"
 	"galaxygate/internal/retry"
 	"galaxygate/internal/session"
+	"galaxygate/internal/upstream"
 )
 
 func TestUpstreamTroubleBecomesACode(t *testing.T) {
@@ -277,4 +278,21 @@ func TestIntrospectionIsNotLookedAheadOver(t *testing.T) {
 		document += fmt.Sprintf(" fragment F%d on __Type { a: ofType { ...F%d } b: ofType { ...F%d } }", i, i+1, i+1)
 	}
 	w.wantCodes(w.do(nobody(), document+fmt.Sprintf(" fragment F%d on __Type { name }", doublings), nil))
+}
+
+func TestOfAGrantThatIsAnothersNothingKeptIsShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world, _ *graph.Config) {
+		answers := upstream.NewAnswers(time.Minute, 1<<20, nil, time.Now)
+		w.t.Cleanup(answers.Close)
+		w.resolver.Upstream.Answers = answers
+	})
+	p := w.signIn(alice, allScopes()...)
+	w.rollup.appData = "another person's"
+	w.want(w.do(p, "{ viewer { appData } }", nil), "viewer.appData", `"another person's"`)
+	w.rollup.set("userinfo", reply{status: 200, body: `{"sub": "urn:rollupid:identity/0xother"}`})
+	w.wantCodes(w.do(p, "{ viewer { name } }", nil), "REAUTHENTICATION_REQUIRED")
+	got := w.do(p, "{ viewer { appData } }", nil)
+	w.wantCodes(got, "REAUTHENTICATION_REQUIRED")
+	w.want(got, "viewer.appData", "null")
 }
