@@ -206,6 +206,8 @@ func TestBadDocuments(t *testing.T) {
 		{"too much in a list", "{ viewer { sessions(first: 100) { nodes { id kind createdAt userAgent ipAddress } } } }", "QUERY_TOO_COMPLEX"},
 		{"too many fields in fragments of fragments", bomb, "QUERY_TOO_COMPLEX"},
 		{"too much in an activity", "{ viewer { authorization { activity(first: 100) { nodes { id kind at reason userAgent } } } } }", "QUERY_TOO_COMPLEX"},
+		{"too long an alias", "{ viewer { " + strings.Repeat("a", 129) + ": id } }", "QUERY_TOO_COMPLEX"},
+		{"too long an alias in a fragment", "{ viewer { ...f } } fragment f on User { " + strings.Repeat("a", 129) + ": id }", "QUERY_TOO_COMPLEX"},
 		{"a number out of range", "{ viewer { sessions(first: 99999999999999999999) { totalCount } } }", "GRAPHQL_VALIDATION_FAILED"},
 	}
 	for _, test := range tests {
