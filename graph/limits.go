@@ -86,6 +86,8 @@ func (l *limits) refusal(ctx context.Context, operation *graphql.OperationContex
 	switch {
 	case size.introspects && !l.introspection:
 		return refuse(codeValidationFailed, "Introspection is off.")
+	case size.alias > maxAlias:
+		return refuse(codeTooComplex, fmt.Sprintf("An alias has more than %d characters.", maxAlias))
 	case l.depth > 0 && size.depth > l.depth:
 		return refuse(codeTooComplex, fmt.Sprintf("The operation is %d fields deep; %d are allowed.", size.depth, l.depth))
 	case l.fields > 0 && size.fields > l.fields:
@@ -109,6 +111,7 @@ type measure struct {
 	depth       int
 	fields      int
 	introspects bool
+	alias       int // the length of the longest one
 }
 
 // measurer measures each fragment once; the validation has refused cycles.
@@ -116,8 +119,13 @@ type measurer struct {
 	fragments map[string]measure
 }
 
-// maxFields is as far as fields are counted.
-const maxFields = 1 << 30
+const (
+	// maxFields is as far as fields are counted.
+	maxFields = 1 << 30
+	// maxAlias is how long an alias may be. It is repeated beneath it: in the paths
+	// of errors, in the places of a plan, and in what Galaxy is asked.
+	maxAlias = 128
+)
 
 func (m measurer) set(set ast.SelectionSet) measure {
 	var sum measure
@@ -126,6 +134,7 @@ func (m measurer) set(set ast.SelectionSet) measure {
 		sum.depth = max(sum.depth, one.depth)
 		sum.fields = min(sum.fields+one.fields, maxFields)
 		sum.introspects = sum.introspects || one.introspects
+		sum.alias = max(sum.alias, one.alias)
 	}
 	return sum
 }
@@ -139,6 +148,7 @@ func (m measurer) selection(selection ast.Selection) measure {
 		inner := m.set(s.SelectionSet)
 		inner.depth++
 		inner.fields++
+		inner.alias = max(inner.alias, len(s.Alias))
 		return inner
 	case *ast.InlineFragment:
 		return m.set(s.SelectionSet)
