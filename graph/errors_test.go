@@ -12,6 +12,7 @@ import (
 	"galaxygate/graph"
 	"galaxygate/internal/retry"
 	"galaxygate/internal/session"
+	"galaxygate/internal/upstream"
 )
 
 func TestUpstreamTroubleBecomesACode(t *testing.T) {
@@ -205,6 +206,8 @@ func TestBadDocuments(t *testing.T) {
 		{"too much in a list", "{ viewer { sessions(first: 100) { nodes { id kind createdAt userAgent ipAddress } } } }", "QUERY_TOO_COMPLEX"},
 		{"too many fields in fragments of fragments", bomb, "QUERY_TOO_COMPLEX"},
 		{"too much in an activity", "{ viewer { authorization { activity(first: 100) { nodes { id kind at reason userAgent } } } } }", "QUERY_TOO_COMPLEX"},
+		{"too long an alias", "{ viewer { " + strings.Repeat("a", 129) + ": id } }", "QUERY_TOO_COMPLEX"},
+		{"too long an alias in a fragment", "{ viewer { ...f } } fragment f on User { " + strings.Repeat("a", 129) + ": id }", "QUERY_TOO_COMPLEX"},
 		{"a number out of range", "{ viewer { sessions(first: 99999999999999999999) { totalCount } } }", "GRAPHQL_VALIDATION_FAILED"},
 	}
 	for _, test := range tests {
@@ -251,4 +254,47 @@ func TestAClientWhoLeavesIsNoError(t *testing.T) {
 	if log := w.log.String(); strings.Contains(log, `"level":"ERROR"`) {
 		t.Errorf("got log %s", log)
 	}
+}
+
+func TestAnAnswerThatIsReadLenientlyIsNotHandedOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.signIn(alice, allScopes()...)
+	const app = `[{"timestamp": 1700000000000, "clientId": "app", "title": "App", "icon": null, "own": true}]` // the icon is never null
+	w.rollup.set("authorizedApps", reply{status: 200, body: `{"data": {"q0": ` + app + `, "q1": ` + app + `}}`})
+	const ours, theirs = " authorizedApps { clientId title icon authorizedAt }", " galaxy { authorizedApps { clientId title icon timestamp } }"
+	for _, fields := range []string{ours + theirs, theirs + ours} { // the same to Galaxy
+		got := w.do(p, "{ viewer {"+fields+" } }", nil)
+		w.wantCodes(got, "UPSTREAM_UNAVAILABLE")
+		w.want(got, "viewer.galaxy.authorizedApps", "null")
+		w.want(got, "viewer.authorizedApps", `[{"authorizedAt":"2023-11-14T22:13:20Z","clientId":"app","icon":null,"title":"App"}]`)
+	}
+}
+
+func TestIntrospectionIsNotLookedAheadOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const doublings = 40
+	document := "{ __schema { types { ...F0 } } }"
+	for i := range doublings {
+		document += fmt.Sprintf(" fragment F%d on __Type { a: ofType { ...F%d } b: ofType { ...F%d } }", i, i+1, i+1)
+	}
+	w.wantCodes(w.do(nobody(), document+fmt.Sprintf(" fragment F%d on __Type { name }", doublings), nil))
+}
+
+func TestOfAGrantThatIsAnothersNothingKeptIsShown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world, _ *graph.Config) {
+		answers := upstream.NewAnswers(time.Minute, 1<<20, nil, time.Now)
+		w.t.Cleanup(answers.Close)
+		w.resolver.Upstream.Answers = answers
+	})
+	p := w.signIn(alice, allScopes()...)
+	w.rollup.appData = "another person's"
+	w.want(w.do(p, "{ viewer { appData } }", nil), "viewer.appData", `"another person's"`)
+	w.rollup.set("userinfo", reply{status: 200, body: `{"sub": "urn:rollupid:identity/0xother"}`})
+	w.wantCodes(w.do(p, "{ viewer { name } }", nil), "REAUTHENTICATION_REQUIRED")
+	got := w.do(p, "{ viewer { appData } }", nil)
+	w.wantCodes(got, "REAUTHENTICATION_REQUIRED")
+	w.want(got, "viewer.appData", "null")
 }

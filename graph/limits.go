@@ -3,12 +3,15 @@ package graph
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/99designs/gqlgen/complexity"
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"galaxygate/internal/plan"
 )
 
 // limits refuses operations that nest too deeply or select too much, before
@@ -45,6 +48,9 @@ func (l *limits) Validate(schema graphql.ExecutableSchema) error {
 // needs; so that one is open, and the fields are refused here.
 func (l *limits) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
 	operation.DisableIntrospection = false
+	if err := undecided(operation); err != nil {
+		return err
+	}
 	key := operation.RawQuery
 	if operation.OperationName != "" {
 		key += "\x00" + operation.OperationName
@@ -61,6 +67,18 @@ func (l *limits) MutateOperationContext(ctx context.Context, operation *graphql.
 	return nil
 }
 
+// undecided refuses an operation with a variable of @skip or @include that is null,
+// which one with a default may be: gqlgen panics where it comes to it.
+func undecided(operation *graphql.OperationContext) *gqlerror.Error {
+	for _, v := range operation.Operation.VariableDefinitions {
+		value, given := operation.Variables[v.Variable]
+		if given && value == nil && v.Type.Name() == "Boolean" && slices.Contains(plan.Conditions(operation.Operation), v.Variable) {
+			return refuse(codeBadUserInput, "Variable $"+v.Variable+": must be true or false, for @skip and @include.")
+		}
+	}
+	return nil
+}
+
 // refusal is why the operation is not executed, or nil.
 func (l *limits) refusal(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
 	m := measurer{fragments: make(map[string]measure)}
@@ -68,6 +86,8 @@ func (l *limits) refusal(ctx context.Context, operation *graphql.OperationContex
 	switch {
 	case size.introspects && !l.introspection:
 		return refuse(codeValidationFailed, "Introspection is off.")
+	case size.alias > maxAlias:
+		return refuse(codeTooComplex, fmt.Sprintf("An alias has more than %d characters.", maxAlias))
 	case l.depth > 0 && size.depth > l.depth:
 		return refuse(codeTooComplex, fmt.Sprintf("The operation is %d fields deep; %d are allowed.", size.depth, l.depth))
 	case l.fields > 0 && size.fields > l.fields:
@@ -91,6 +111,7 @@ type measure struct {
 	depth       int
 	fields      int
 	introspects bool
+	alias       int // the length of the longest one
 }
 
 // measurer measures each fragment once; the validation has refused cycles.
@@ -98,8 +119,13 @@ type measurer struct {
 	fragments map[string]measure
 }
 
-// maxFields is as far as fields are counted.
-const maxFields = 1 << 30
+const (
+	// maxFields is as far as fields are counted.
+	maxFields = 1 << 30
+	// maxAlias is how long an alias may be. It is repeated beneath it: in the paths
+	// of errors, in the places of a plan, and in what Galaxy is asked.
+	maxAlias = 128
+)
 
 func (m measurer) set(set ast.SelectionSet) measure {
 	var sum measure
@@ -108,6 +134,7 @@ func (m measurer) set(set ast.SelectionSet) measure {
 		sum.depth = max(sum.depth, one.depth)
 		sum.fields = min(sum.fields+one.fields, maxFields)
 		sum.introspects = sum.introspects || one.introspects
+		sum.alias = max(sum.alias, one.alias)
 	}
 	return sum
 }
@@ -121,6 +148,7 @@ func (m measurer) selection(selection ast.Selection) measure {
 		inner := m.set(s.SelectionSet)
 		inner.depth++
 		inner.fields++
+		inner.alias = max(inner.alias, len(s.Alias))
 		return inner
 	case *ast.InlineFragment:
 		return m.set(s.SelectionSet)

@@ -145,3 +145,20 @@ func TestRevokeAuthorization(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsReadBackBeneathAListIsReadOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.signIn(alice, allScopes()...)
+	const seen = `{ user { sessions { nodes { user { appData profile { displayName } authorizedApps { clientId } } } } } }`
+	got := w.do(p, `mutation { one: setAppData(input: {data: 1})`+seen+` two: setAppData(input: {data: 2})`+seen+` }`, nil)
+	w.wantCodes(got)
+	for field, data := range map[string]string{"one": "1", "two": "2"} {
+		if read := got.json(field); !strings.Contains(read, `"appData":`+data) {
+			t.Errorf("%s: got %s, want the data %s", field, read, data)
+		}
+	}
+	if n := w.rollup.count("graphql"); n != 4 {
+		t.Errorf("got %d requests, want one for each change and one for what is read after it", n)
+	}
+}

@@ -86,10 +86,13 @@ func renew(ctx context.Context) {
 // rootOf is the response's name of the field of the operation's root that the
 // field is beneath.
 func rootOf(fc *graphql.FieldContext) string {
-	for fc.Parent != nil && fc.Parent.Field.Field != nil {
-		fc = fc.Parent
+	root := fc
+	for ; fc != nil; fc = fc.Parent {
+		if fc.Field.Field != nil { // neither an element of a list nor the root itself
+			root = fc
+		}
 	}
-	return fc.Field.Alias
+	return root.Field.Alias
 }
 
 // placeOf is the place of a field in its operation.

@@ -379,3 +379,16 @@ func TestAnEndedSessionIsAnonymous(t *testing.T) {
 	w.want(w.do(p, "{ viewer { id } }", nil), "viewer", "null")
 	w.wantCodes(w.do(p, "mutation { logout { sessionId } }", nil), "UNAUTHENTICATED")
 }
+
+func TestAConditionThatIsNullIsTheClientsMistake(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.signIn(alice, allScopes()...)
+	const document = `query($with: Boolean = true) { viewer { id profile @include(if: $with) { displayName } } }`
+	got := w.do(p, document, map[string]any{"with": nil})
+	w.wantCodes(got, "BAD_USER_INPUT")
+	if strings.Contains(w.log.String(), "panic") {
+		t.Error("there was a panic")
+	}
+	w.wantCodes(w.do(p, document, nil))
+}

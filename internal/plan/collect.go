@@ -85,9 +85,9 @@ func (c collector) applies(condition string, of *ast.Definition) bool {
 		slices.Contains(c.schema.GetPossibleTypes(c.schema.Types[condition]), of)
 }
 
-// variablesOf returns the names of the variables that decide what is in the
+// Conditions returns the names of the variables that decide what is in the
 // operation, in the order of their appearance.
-func variablesOf(operation *ast.OperationDefinition) []string {
+func Conditions(operation *ast.OperationDefinition) []string {
 	var names []string
 	visited := map[string]bool{}
 	var search func(ast.SelectionSet)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -91,8 +92,8 @@ func (l *looker) object(of *ast.Definition, set ast.SelectionSet, place string, 
 
 // field looks at a field and beneath it.
 func (l *looker) field(of *ast.Definition, f collected, parent string, w way) {
-	if f.Definition == nil || f.Name == "__typename" {
-		return
+	if f.Definition == nil || strings.HasPrefix(f.Name, "__") {
+		return // of introspection, whose size nobody has measured
 	}
 	place := Place(parent, of.Name, f.Alias)
 	w.scopes = union(w.scopes, consentOf(f.Definition))

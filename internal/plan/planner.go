@@ -48,7 +48,7 @@ type operation struct {
 func (p *Planner) Plan(of *ast.OperationDefinition, variables map[string]any) *Plan {
 	o, ok := p.operations.GetIfPresent(of)
 	if !ok {
-		o = &operation{variables: variablesOf(of), plans: make(map[string]*Plan)}
+		o = &operation{variables: Conditions(of), plans: make(map[string]*Plan)}
 		p.operations.Set(of, o)
 	}
 	values := make([]byte, len(o.variables))

@@ -32,7 +32,12 @@ func (w *writer) argument(a argument, theirType string) {
 	w.arguments = append(w.arguments, a)
 }
 
+// field is what was written. An answer without a shape is not checked, and so never
+// one that a client is handed.
 func (w *writer) field(s *shape) *Field {
+	if s == nil {
+		w.key.WriteString(" decoded here")
+	}
 	return &Field{
 		parameters: strings.Split(w.parameters.String(), mark),
 		call:       strings.Split(w.text.String(), mark),

@@ -224,6 +224,7 @@ func (a *Answers) join(keys []string, missing []int) (seats []seat, led *flight)
 func (a *Answers) lead(ctx context.Context, f *flight, ask fetch) {
 	a.tasks.Do(func() {
 		defer close(f.done)
+		defer a.land(f) // also after a panic: else nobody would ever ask for it again
 		flying, cancel := detach(ctx)
 		defer cancel()
 		a.mu.Lock()
@@ -236,7 +237,6 @@ func (a *Answers) lead(ctx context.Context, f *flight, ask fetch) {
 		})
 		f.answers = a.askShelf(flying, f.keys, f.indices, a.counted(ask))
 		f.left = !stop()
-		a.land(f)
 	})
 }
 

@@ -285,3 +285,17 @@ func TestAPanicIsAnErrorForAllWhoWait(t *testing.T) {
 		t.Errorf("got %+v, want errPanic", got[0])
 	}
 }
+
+func TestAfterAPanicItIsAskedAnew(t *testing.T) {
+	t.Parallel()
+	a, _ := newTestAnswers(t, 1<<20)
+	keys := []string{"k"}
+	func() {
+		defer func() { _ = recover() }()
+		a.get(t.Context(), keys, func(context.Context, []int) []*Answer { panic("in what keeps answers") })
+	}()
+	var calls atomic.Int32
+	if got, _ := a.get(t.Context(), keys, a.echo(keys, &calls)); string(got[0].JSON) != "k" {
+		t.Errorf("got %+v, want k", got[0])
+	}
+}

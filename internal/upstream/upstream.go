@@ -73,6 +73,9 @@ func CallerOf(g grant.Grant, cost *Cost) Caller {
 	consent = append(append(consent, ' '), g.Status...) // one that must not be used any more has no answers
 	consent = strconv.AppendInt(append(consent, ' '), g.AuthorizedAt.UnixMicro(), 10)
 	consent = strconv.AppendInt(append(consent, ' '), g.Writes, 10)
+	// What was asked with a grant that has ended since is not given out: its answers
+	// may be about another person.
+	consent = append(append(append(append(consent, ' '), g.Status...), ' '), g.StatusReason...)
 	for _, scope := range g.Scopes {
 		consent = append(append(consent, ' '), scope...)
 	}
