@@ -298,3 +298,16 @@ func TestOfAGrantThatIsAnothersNothingKeptIsShown(t *testing.T) {
 	w.wantCodes(got, "REAUTHENTICATION_REQUIRED")
 	w.want(got, "viewer.appData", "null")
 }
+
+func TestOneVariableIsNotRepeatedAtLength(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.signIn(alice, allScopes()...)
+	w.rollup.set("identityFromAlias", reply{status: 200, body: `{"data": {"q0": "urn"}}`})
+	const document = `query($v: String!) { viewer { galaxy { identityFromAlias(provider: "github", alias: $v) } } }`
+	w.wantCodes(w.do(p, document, map[string]any{"v": strings.Repeat("a", 16_000)}))
+	w.wantCodes(w.do(p, document, map[string]any{"v": strings.Repeat("a", 17_000)}), "BAD_USER_INPUT")
+	if n := w.rollup.count("graphql"); n != 1 {
+		t.Errorf("got %d requests, want 1", n)
+	}
+}

@@ -11,6 +11,10 @@ import (
 // mark stands in a Field's text where the alias goes that it has in a document.
 const mark = "\x00"
 
+// maxArgument is how long an argument of a client's may be, encoded. One variable
+// may be the value of many.
+const maxArgument = 16 << 10
+
 // Field is a field of Galaxy's Query with a selection, written out but for its
 // alias. Every argument in it is a variable, so that nothing that a client sent
 // is ever part of the text.
@@ -124,6 +128,9 @@ func (f *Field) question(value func(int, argument) (any, bool)) (Question, error
 		encoded, err := json.Marshal(v)
 		if err != nil {
 			return Question{}, fmt.Errorf("encode argument %s: %w", a.name, err)
+		}
+		if a.of != nil && len(encoded) > maxArgument {
+			return Question{}, &InputError{a.name, "is too long"}
 		}
 		q.values[i], key = encoded, append(key, encoded...)
 	}

@@ -89,6 +89,40 @@ func (p *Plan) Ahead(round string, v Viewer, variables map[string]any) []Questio
 	return questions
 }
 
+// The bytes that a spot and a branch take beside their text, about.
+const (
+	spotWeight   = 500
+	branchWeight = 100
+)
+
+// weight is about how many bytes the plan takes.
+func (p *Plan) weight() int {
+	sum := spotWeight
+	for place, s := range p.spots {
+		sum += len(place) + spotWeight*(1+len(s.Parts))
+	}
+	for _, spots := range p.rounds {
+		for _, s := range spots {
+			sum += spotWeight + 3*len(s.Field.key) // in the text, in the key, in the shape
+		}
+	}
+	for place, t := range p.trees {
+		sum += len(place) + t.weight()
+	}
+	return sum
+}
+
+func (t *Tree) weight() int {
+	sum := branchWeight
+	for _, b := range t.Fields {
+		sum += branchWeight
+		if b.Tree != nil {
+			sum += b.Tree.weight()
+		}
+	}
+	return sum
+}
+
 // With returns the questions and q, each once.
 func With(questions []Question, q Question) []Question {
 	if slices.ContainsFunc(questions, func(other Question) bool { return other.Key == q.Key }) {

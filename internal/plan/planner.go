@@ -2,15 +2,18 @@ package plan
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/maypok86/otter/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// The bounds of what a Planner remembers: operations, and plans for one of them,
-// which differ by the variables of @skip and @include.
+// The bounds of what a Planner remembers: operations, the bytes that their plans
+// take, and plans for one of them, which differ by the variables of @skip and
+// @include.
 const (
 	maxOperations = 1000
+	maxWeight     = 64 << 20
 	maxVariants   = 64
 )
 
@@ -27,7 +30,10 @@ func New(schema *ast.Schema) *Planner {
 		schema:   schema,
 		accounts: Accounts(),
 		operations: otter.Must(&otter.Options[*ast.OperationDefinition, *operation]{
-			MaximumSize: maxOperations,
+			MaximumWeight: maxWeight,
+			Weigher: func(_ *ast.OperationDefinition, o *operation) uint32 {
+				return maxWeight/maxOperations + o.weight.Load()
+			},
 		}),
 	}
 }
@@ -38,9 +44,22 @@ func (p *Planner) Close() { p.operations.StopAllGoroutines() }
 // operation is what is remembered of one.
 type operation struct {
 	variables []string // that decide what is in it
+	weight    atomic.Uint32
 
 	mu    sync.Mutex
 	plans map[string]*Plan // by their values
+}
+
+// add keeps a plan, if need be instead of all others.
+func (o *operation) add(values string, p *Plan) {
+	weight := uint32(p.weight()) //nolint:gosec // of one operation
+	if len(o.plans) < maxVariants {
+		weight += o.weight.Load()
+	} else {
+		clear(o.plans)
+	}
+	o.plans[values] = p
+	o.weight.Store(min(weight, maxWeight))
 }
 
 // Plan returns the plan of a valid operation with these variables, which are
@@ -49,7 +68,6 @@ func (p *Planner) Plan(of *ast.OperationDefinition, variables map[string]any) *P
 	o, ok := p.operations.GetIfPresent(of)
 	if !ok {
 		o = &operation{variables: Conditions(of), plans: make(map[string]*Plan)}
-		p.operations.Set(of, o)
 	}
 	values := make([]byte, len(o.variables))
 	for i, name := range o.variables {
@@ -61,11 +79,9 @@ func (p *Planner) Plan(of *ast.OperationDefinition, variables map[string]any) *P
 	defer o.mu.Unlock()
 	plan, ok := o.plans[string(values)]
 	if !ok {
-		if len(o.plans) >= maxVariants {
-			clear(o.plans)
-		}
 		plan = p.plan(of, variables)
-		o.plans[string(values)] = plan
+		o.add(string(values), plan)
+		p.operations.Set(of, o) // it weighs more
 	}
 	return plan
 }

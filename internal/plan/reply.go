@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,6 +50,11 @@ func Read(body []byte, questions []Question) (Reply, error) {
 	}
 	if err := r.members(r.member); err != nil {
 		return Reply{}, fmt.Errorf("read response: %w", err)
+	}
+	for i := range r.Parts { // a small one, which may be kept, is not to hold all
+		if part := &r.Parts[i]; 2*len(part.JSON) < len(body) {
+			part.JSON = slices.Clone(part.JSON)
+		}
 	}
 	return r.Reply, nil
 }

@@ -3,6 +3,7 @@ package plan_test
 import (
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -203,4 +204,26 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestASmallAnswerDoesNotHoldTheWholeResponse(t *testing.T) {
+	asked := questions(t, `{ viewer { appData profile { displayName } } }`)
+	body := []byte(`{"data":{"q0":"` + strings.Repeat("x", 1<<20) + `","q1":{"displayName":"A"}}}`)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	kept := make([][]byte, 100)
+	for i := range kept {
+		reply, err := plan.Read(body, asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept[i] = reply.Parts[1].JSON
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if held := int64(after.HeapAlloc) - int64(before.HeapAlloc); held > int64(len(kept)/2*len(body)) {
+		t.Errorf("%d answers of %d bytes hold %d bytes", len(kept), len(kept[0]), held)
+	}
+	runtime.KeepAlive(kept)
 }
