@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"galaxygate/graph"
+	"galaxygate/internal/budget"
 	"galaxygate/internal/retry"
 	"galaxygate/internal/session"
 	"galaxygate/internal/upstream"
@@ -310,4 +311,17 @@ func TestOneVariableIsNotRepeatedAtLength(t *testing.T) {
 	if n := w.rollup.count("graphql"); n != 1 {
 		t.Errorf("got %d requests, want 1", n)
 	}
+}
+
+func TestWhoCannotBeAskedForSpendsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world, _ *graph.Config) {
+		w.resolver.Upstream.Budget = budget.New(budget.Config{PerMinute: 2})
+	})
+	w.rollup.set("token", reply{status: 400, body: `{"error": "invalid_grant"}`})
+	gone, p := w.signInUntil(time.Now().Add(-time.Second), bob, "openid"), w.signIn(alice, "openid")
+	for range 3 {
+		w.wantCodes(w.do(gone, "{ viewer { appData } }", nil), "REAUTHENTICATION_REQUIRED")
+	}
+	w.wantCodes(w.do(p, "{ viewer { appData } }", nil))
 }
