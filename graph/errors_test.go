@@ -325,3 +325,23 @@ func TestWhoCannotBeAskedForSpendsNothing(t *testing.T) {
 	}
 	w.wantCodes(w.do(p, "{ viewer { appData } }", nil))
 }
+
+func TestAnAnswerOfAnotherFormIsTheUpstreamsFault(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ endpoint, body, fields, service string }{
+		"userinfo": {"userinfo", `{"sub": "` + alice + `", "name": 5}`, "name", "passport"},
+		"accounts": {"connectedAccounts", `{"data": {"q0": [{"qc": "x"}]}}`, "connectedAccounts(first: 1) { nodes { id } }", "galaxy"},
+		"apps":     {"authorizedApps", `{"data": {"q0": {"a": 1}}}`, "authorizedApps { clientId }", "galaxy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.rollup.set(test.endpoint, reply{status: 200, body: test.body})
+			got := w.do(w.signIn(alice, allScopes()...), "{ viewer { "+test.fields+" } }", nil)
+			w.wantCodes(got, "UPSTREAM_UNAVAILABLE")
+			if service := got.Errors[0].Extensions["service"]; service != test.service {
+				t.Errorf("got service %v, want %s", service, test.service)
+			}
+		})
+	}
+}

@@ -223,7 +223,11 @@ func (c *Client) Claims(ctx context.Context, who Caller) (Claims, error) {
 		if err != nil {
 			return []*Answer{unansweredBy(fmt.Errorf("ask userinfo: %w", err))}
 		}
-		return []*Answer{newAnswer(claims, asked)}
+		answer := newAnswer(claims, asked)
+		if _, err := decode[Claims](answer); err != nil {
+			return []*Answer{unansweredBy(&grant.Failure{Kind: grant.Later, Reason: "userinfo_malformed"})}
+		}
+		return []*Answer{answer}
 	})
 	return decode[Claims](answers[0])
 }
