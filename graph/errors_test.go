@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"galaxygate/graph"
+	"galaxygate/internal/budget"
 	"galaxygate/internal/retry"
 	"galaxygate/internal/session"
 	"galaxygate/internal/upstream"
@@ -309,5 +310,38 @@ func TestOneVariableIsNotRepeatedAtLength(t *testing.T) {
 	w.wantCodes(w.do(p, document, map[string]any{"v": strings.Repeat("a", 17_000)}), "BAD_USER_INPUT")
 	if n := w.rollup.count("graphql"); n != 1 {
 		t.Errorf("got %d requests, want 1", n)
+	}
+}
+
+func TestWhoCannotBeAskedForSpendsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world, _ *graph.Config) {
+		w.resolver.Upstream.Budget = budget.New(budget.Config{PerMinute: 2})
+	})
+	w.rollup.set("token", reply{status: 400, body: `{"error": "invalid_grant"}`})
+	gone, p := w.signInUntil(time.Now().Add(-time.Second), bob, "openid"), w.signIn(alice, "openid")
+	for range 3 {
+		w.wantCodes(w.do(gone, "{ viewer { appData } }", nil), "REAUTHENTICATION_REQUIRED")
+	}
+	w.wantCodes(w.do(p, "{ viewer { appData } }", nil))
+}
+
+func TestAnAnswerOfAnotherFormIsTheUpstreamsFault(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ endpoint, body, fields, service string }{
+		"userinfo": {"userinfo", `{"sub": "` + alice + `", "name": 5}`, "name", "passport"},
+		"accounts": {"connectedAccounts", `{"data": {"q0": [{"qc": "x"}]}}`, "connectedAccounts(first: 1) { nodes { id } }", "galaxy"},
+		"apps":     {"authorizedApps", `{"data": {"q0": {"a": 1}}}`, "authorizedApps { clientId }", "galaxy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.rollup.set(test.endpoint, reply{status: 200, body: test.body})
+			got := w.do(w.signIn(alice, allScopes()...), "{ viewer { "+test.fields+" } }", nil)
+			w.wantCodes(got, "UPSTREAM_UNAVAILABLE")
+			if service := got.Errors[0].Extensions["service"]; service != test.service {
+				t.Errorf("got service %v, want %s", service, test.service)
+			}
+		})
 	}
 }

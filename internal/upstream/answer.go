@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"encoding/json"
-	"fmt"
 	"sync"
 	"time"
 )
@@ -47,6 +46,11 @@ func unansweredBy(err error) *Answer { return &Answer{Err: err} }
 // whole reports whether the answer lacks nothing.
 func (a *Answer) whole() bool { return a.Err == nil && len(a.Errors) == 0 }
 
+// malformed is the error of an answer that is not what the schema says.
+func malformed() *Error {
+	return &Error{Kind: Unavailable, Message: "The answer has an unexpected form."}
+}
+
 // decode decodes the answer, once for all who ask for it in that form.
 func decode[T any](a *Answer) (T, error) {
 	var value T
@@ -55,8 +59,8 @@ func decode[T any](a *Answer) (T, error) {
 	}
 	a.decoded.once.Do(func() {
 		var value T
-		if err := json.Unmarshal(a.JSON, &value); err != nil {
-			a.decoded.err = fmt.Errorf("decode answer: %w", err)
+		if json.Unmarshal(a.JSON, &value) != nil {
+			a.decoded.err = malformed()
 		}
 		a.decoded.value = value
 	})

@@ -99,7 +99,7 @@ func readAnswers(
 func answerOf(part plan.Part, asked time.Time, known []secret.Text) *Answer {
 	a := newAnswer(part.JSON, asked)
 	if part.Malformed {
-		a.Err = &Error{Kind: Unavailable, Message: "The answer has an unexpected form."}
+		a.Err = malformed()
 	}
 	for _, e := range part.Errors {
 		a.Errors = append(a.Errors, FieldError{classify(e.Message, e.Status, http.StatusOK, known), e.Path})

@@ -199,6 +199,8 @@ func (noted) Wrote(context.Context, string) error { return nil }
 // anyToken is a Tokens that has one.
 type anyToken struct{}
 
+func (anyToken) Token(context.Context, string) (grant.Token, error) { return grant.Token{}, nil }
+
 func (anyToken) Call(ctx context.Context, _ string, do func(context.Context, grant.Token) error) error {
 	return do(ctx, grant.Token{Value: secret.New("alices-access")})
 }

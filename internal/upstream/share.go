@@ -78,7 +78,10 @@ type flight struct {
 	indices []int     // of the keys among those of the one who leads
 	answers []*Answer // by key, once done is closed; nil where asking panicked
 	left    bool      // whether the one who leads has left meanwhile
+	late    bool      // whether it ended because the time of that one was up
 	done    chan struct{}
+
+	deadline time.Time // zero: there is none
 
 	// Guarded by Answers.mu: how many answers are waited for, and what ends the
 	// flight when none is; nil before it has begun.
@@ -115,7 +118,7 @@ func (a *Answers) get(ctx context.Context, keys []string, ask fetch) (answers []
 	cached = len(keys) - len(missing)
 	a.told("memory", cached)
 	for len(missing) > 0 {
-		seats, led := a.join(keys, missing)
+		seats, led := a.join(ctx, keys, missing)
 		if led == nil {
 			a.told("joined", len(missing))
 		} else {
@@ -134,8 +137,11 @@ func (a *Answers) get(ctx context.Context, keys []string, ask fetch) (answers []
 			if answers[i].shared {
 				cached++
 			}
-			if ctx.Err() == nil && answers[i].isOthers(seats[n].flight == led) {
+			switch {
+			case ctx.Err() == nil && (seats[n].isOthers(led) || seats[n].isLate(led)):
 				again = append(again, i)
+			case seats[n].isOthers(led):
+				answers[i] = unansweredBy(ctx.Err())
 			}
 		}
 		missing = again
@@ -153,10 +159,23 @@ func (s seat) answer() *Answer {
 
 var errPanic = errors.New("panic in a request")
 
-// isOthers reports whether the answer says nothing to who waited for it, but
-// something about who asked, or about who asked and was stopped.
-func (a *Answer) isOthers(own bool) bool {
-	return errors.Is(a.Err, context.Canceled) || !own && errors.Is(a.Err, grant.ErrSignedOut)
+// isOthers reports whether the answer says nothing to who waited for it, and leads
+// the other flight, but something about who asked, or about who asked and was
+// stopped.
+func (s seat) isOthers(led *flight) bool {
+	err := s.answer().Err
+	return errors.Is(err, context.Canceled) || s.flight != led && errors.Is(err, grant.ErrSignedOut)
+}
+
+// isLate reports whether there is no answer because another's time was up.
+func (s seat) isLate(led *flight) bool {
+	return s.flight != led && s.late && s.answer().Err != nil
+}
+
+// outlasts reports whether the flight may take longer than ctx lives.
+func (f *flight) outlasts(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && (f.deadline.IsZero() || f.deadline.After(deadline))
 }
 
 // fresh fills in the answers that are kept and young enough, and returns the
@@ -199,7 +218,8 @@ func (a *Answers) old(key string) *Answer {
 
 // join returns where the answers to the missing keys will be, and the flight among
 // those that is the caller's to lead, nil where all are under way.
-func (a *Answers) join(keys []string, missing []int) (seats []seat, led *flight) {
+func (a *Answers) join(ctx context.Context, keys []string, missing []int) (seats []seat, led *flight) {
+	deadline, _ := ctx.Deadline()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	seats = make([]seat, len(missing))
@@ -207,7 +227,7 @@ func (a *Answers) join(keys []string, missing []int) (seats []seat, led *flight)
 		s, ok := a.flights[keys[i]]
 		if !ok {
 			if led == nil {
-				led = &flight{done: make(chan struct{})}
+				led = &flight{done: make(chan struct{}), deadline: deadline}
 			}
 			s = seat{led, len(led.keys)}
 			led.keys, led.indices = append(led.keys, keys[i]), append(led.indices, i)
@@ -236,7 +256,7 @@ func (a *Answers) lead(ctx context.Context, f *flight, ask fetch) {
 			}
 		})
 		f.answers = a.askShelf(flying, f.keys, f.indices, a.counted(ask))
-		f.left = !stop()
+		f.left, f.late = !stop(), errors.Is(flying.Err(), context.DeadlineExceeded)
 	})
 }
 
@@ -293,8 +313,8 @@ func (a *Answers) leave(f *flight, answers int) {
 }
 
 // await waits for the flights and reports whether they have landed. Where the
-// operation's time is up, so is theirs, and they alone can say what it was spent
-// on.
+// operation's time is up, so is that of those that began before it, and they alone
+// can say what it was spent on.
 func (a *Answers) await(ctx context.Context, seats []seat, led *flight) bool {
 	landed := true
 	for _, s := range seats {
@@ -306,7 +326,7 @@ func (a *Answers) await(ctx context.Context, seats []seat, led *flight) bool {
 			continue
 		case <-ctx.Done():
 		}
-		if landed = errors.Is(ctx.Err(), context.DeadlineExceeded); landed {
+		if landed = errors.Is(ctx.Err(), context.DeadlineExceeded) && !s.outlasts(ctx); landed {
 			<-s.done
 		}
 	}

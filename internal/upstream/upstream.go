@@ -19,6 +19,8 @@ import (
 
 // Tokens gives access tokens. *grant.Source does.
 type Tokens interface {
+	// Token returns the token that Call would use, or its error where there is none.
+	Token(ctx context.Context, userID string) (grant.Token, error)
 	// Call runs do with the user's access token. Where do's error wraps
 	// grant.ErrTokenRejected, the token is refreshed at most once and do runs at
 	// most once more. It returns grant.ErrNotFound,
@@ -175,6 +177,10 @@ func (c *Client) query(ctx context.Context, who Caller, questions []plan.Questio
 func (c *Client) call(
 	ctx context.Context, who Caller, patience time.Duration, do func(context.Context, grant.Token, turn) error,
 ) error {
+	// Who has no token is not to spend the others' turns.
+	if _, err := c.Tokens.Token(ctx, who.UserID); err != nil {
+		return err //nolint:wrapcheck // as Call's
+	}
 	// In its turn before a token is in use: who ends the session waits for that.
 	if err := c.take(ctx, who, patience); err != nil {
 		return err
@@ -225,7 +231,11 @@ func (c *Client) Claims(ctx context.Context, who Caller) (Claims, error) {
 		if err != nil {
 			return []*Answer{unansweredBy(fmt.Errorf("ask userinfo: %w", err))}
 		}
-		return []*Answer{newAnswer(claims, asked)}
+		answer := newAnswer(claims, asked)
+		if _, err := decode[Claims](answer); err != nil {
+			return []*Answer{unansweredBy(&grant.Failure{Kind: grant.Later, Reason: "userinfo_malformed"})}
+		}
+		return []*Answer{answer}
 	})
 	return decode[Claims](answers[0])
 }
