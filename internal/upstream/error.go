@@ -37,6 +37,8 @@ type Error struct {
 	Partial bool
 	// late says that no answer came within the time that there was.
 	late bool
+	// long says that the answer was longer than is read, which is as the question was.
+	long bool
 }
 
 // Error implements error.

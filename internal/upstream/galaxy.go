@@ -173,7 +173,7 @@ func (g *Galaxy) send(ctx context.Context, access secret.Text, body []byte) (*ht
 	case err != nil:
 		return nil, nil, unanswered(ctx, err)
 	case len(reply) > maxGalaxyReply:
-		return nil, nil, &Error{Kind: Unavailable, Status: resp.StatusCode, Message: "The answer is too large."}
+		return nil, nil, &Error{Kind: Unavailable, Status: resp.StatusCode, Message: "The answer is too large.", long: true}
 	}
 	return resp, reply, nil
 }

@@ -186,6 +186,9 @@ func TestGalaxysAnswerIsBounded(t *testing.T) {
 	if !errors.As(err, &e) || e.Kind != Unavailable || e.Message != "The answer is too large." {
 		t.Errorf("got %v, want unavailable: too large", err)
 	}
+	if galaxyOutcome(err) != answered { // a user can ask for much
+		t.Error("got the breaker told of a failure")
+	}
 }
 
 func TestNoAnswer(t *testing.T) {

@@ -28,7 +28,7 @@ func galaxyOutcome(err error) outcome {
 	switch {
 	case !errors.As(err, &e):
 		return unknown
-	case e.Kind != Unavailable:
+	case e.Kind != Unavailable, e.long: // else one user's questions would close it to all
 		return answered
 	case e.Status == 0 && !e.late, gatewayFault(e.Status) && e.RetryAfter == 0:
 		return dropped

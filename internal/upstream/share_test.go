@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -341,5 +342,48 @@ func TestNobodyIsSignedOutWithAnother(t *testing.T) {
 	context.AfterFunc(ctx, func() { h.release <- []*Answer{unansweredBy(grant.ErrSignedOut)} })
 	if got, _ := a.get(ctx, keys, h.fetch); errors.Is(got[0].Err, grant.ErrSignedOut) {
 		t.Errorf("got %v", got[0].Err)
+	}
+}
+
+// memory is a Shelf.
+type memory struct {
+	mu     sync.Mutex
+	values map[string][]byte
+}
+
+func (m *memory) Get(_ context.Context, keys []string) ([][]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	values := make([][]byte, len(keys))
+	for i, key := range keys {
+		values[i] = m.values[key]
+	}
+	return values, nil
+}
+
+func (m *memory) Set(_ context.Context, values map[string][]byte, _ time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.Copy(m.values, values)
+	return nil
+}
+
+func TestTheShelfIsNotLoadedWithWhatIsLarge(t *testing.T) {
+	t.Parallel()
+	shelf := &memory{values: make(map[string][]byte)}
+	a := NewAnswers(time.Minute, 0, shelf, testNow)
+	keys := []string{"small", strings.Repeat("large", 100_000)}
+	for want := range 2 { // both, and then the large one alone
+		var calls []int
+		got, _ := a.get(t.Context(), keys, func(ctx context.Context, indices []int) []*Answer {
+			calls = indices
+			return a.echo(keys, &atomic.Int32{})(ctx, indices)
+		})
+		if string(got[0].JSON) != keys[0] || string(got[1].JSON) != keys[1] || len(calls) != 2-want {
+			t.Errorf("got %d asked, want %d", len(calls), 2-want)
+		}
+		if err := a.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -8,6 +8,11 @@ import (
 	"time"
 )
 
+// maxShelved is how large an answer may be on the shelf. One that takes longer to
+// carry there than is waited for would seem to be the shelf's failure, and cost all
+// users its use.
+const maxShelved = 256 << 10
+
 // askShelf takes from the shelf what other replicas were answered, asks for the
 // rest, and puts that there. Without a shelf, or with one that is of no use now, it
 // asks for everything.
@@ -41,7 +46,7 @@ func (a *Answers) askShelf(ctx context.Context, keys []string, indices []int, as
 	put := make(map[string][]byte)
 	for n, i := range missing {
 		answers[i] = fresh[n]
-		if fresh[n].whole() && fresh[n].Age == 0 {
+		if fresh[n].whole() && fresh[n].Age == 0 && len(fresh[n].JSON) <= maxShelved {
 			put[places[i]] = pack(fresh[n])
 		}
 	}
