@@ -345,3 +345,23 @@ func TestAnAnswerOfAnotherFormIsTheUpstreamsFault(t *testing.T) {
 		})
 	}
 }
+
+func TestTheSchemaIsNotSelectedWithoutEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(_ *world, cfg *graph.Config) { cfg.MaxComplexity = 1000 })
+	const doublings = 40
+	document := `{ __type(name: "User") { ...F0 } }`
+	for i := range doublings {
+		document += fmt.Sprintf(" fragment F%d on __Type { a: ofType { ...F%d } b: ofType { ...F%d } }", i, i+1, i+1)
+	}
+	w.wantCodes(w.do(nobody(), document+fmt.Sprintf(" fragment F%d on __Type { name }", doublings), nil), "QUERY_TOO_COMPLEX")
+	w.wantCodes(w.do(nobody(), `{ __schema { types { name fields { name type { name ofType { name } } } } } }`, nil))
+}
+
+func TestNoOtherFieldIsCalledTypename(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.signIn(alice, allScopes()...)
+	w.wantCodes(w.do(p, `{ viewer { profile { pfp { ... on NFTPFP { __typename: image } } } } }`, nil), "GRAPHQL_VALIDATION_FAILED")
+	w.wantCodes(w.do(p, `{ viewer { profile { pfp { __typename kind: __typename } } } }`, nil))
+}

@@ -86,6 +86,10 @@ func (l *limits) refusal(ctx context.Context, operation *graphql.OperationContex
 	switch {
 	case size.introspects && !l.introspection:
 		return refuse(codeValidationFailed, "Introspection is off.")
+	case l.fields > 0 && size.introspected > maxIntrospected:
+		return refuse(codeTooComplex, fmt.Sprintf("The operation selects more than %d fields of the schema.", maxIntrospected))
+	case size.masked:
+		return refuse(codeValidationFailed, "The alias __typename is another field's name.")
 	case size.alias > maxAlias:
 		return refuse(codeTooComplex, fmt.Sprintf("An alias has more than %d characters.", maxAlias))
 	case l.depth > 0 && size.depth > l.depth:
@@ -111,7 +115,11 @@ type measure struct {
 	depth       int
 	fields      int
 	introspects bool
-	alias       int // the length of the longest one
+	// introspected is how many fields are selected of the schema itself, which are
+	// none of the others.
+	introspected int
+	alias        int  // the length of the longest one
+	masked       bool // whether a field is called __typename, which another is
 }
 
 // measurer measures each fragment once; the validation has refused cycles.
@@ -125,6 +133,9 @@ const (
 	// maxAlias is how long an alias may be. It is repeated beneath it: in the paths
 	// of errors, in the places of a plan, and in what Galaxy is asked.
 	maxAlias = 128
+	// maxIntrospected is many times what tools ask for. gqlgen's analysis follows
+	// each spread of a fragment anew there too.
+	maxIntrospected = 10_000
 )
 
 func (m measurer) set(set ast.SelectionSet) measure {
@@ -134,6 +145,8 @@ func (m measurer) set(set ast.SelectionSet) measure {
 		sum.depth = max(sum.depth, one.depth)
 		sum.fields = min(sum.fields+one.fields, maxFields)
 		sum.introspects = sum.introspects || one.introspects
+		sum.introspected = min(sum.introspected+one.introspected, maxFields)
+		sum.masked = sum.masked || one.masked
 		sum.alias = max(sum.alias, one.alias)
 	}
 	return sum
@@ -143,9 +156,11 @@ func (m measurer) selection(selection ast.Selection) measure {
 	switch s := selection.(type) {
 	case *ast.Field:
 		if s.Name == "__schema" || s.Name == "__type" {
-			return measure{introspects: true} // gqlparser has a limit of its own for what is below
+			// gqlparser has a limit of its own for how deep that goes.
+			return measure{introspects: true, introspected: m.set(s.SelectionSet).fields}
 		}
 		inner := m.set(s.SelectionSet)
+		inner.masked = inner.masked || s.Alias == "__typename" && s.Name != s.Alias
 		inner.depth++
 		inner.fields++
 		inner.alias = max(inner.alias, len(s.Alias))
