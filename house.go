@@ -88,12 +88,21 @@ func build(
 		Now:         time.Now,
 		Logger:      logger,
 	}
+	limit := budget.Config{PerMinute: cfg.GalaxyRate}
+	var shelf upstream.Shelf
+	if shared != nil {
+		shelf = shared
+		if cfg.GalaxyRate > 0 {
+			limit.Shared = shared.Bucket(cfg.GalaxyURL+" "+cfg.ClientID, cfg.GalaxyRate)
+		}
+	}
+	requests := budget.New(limit)
 	revocations := &grant.Revocations{
 		Outbox:     db,
 		Claims:     db,
 		Refresher:  provider,
 		Revoker:    provider,
-		Withdrawer: upstream.AppRevoker{Galaxy: galaxy, ClientID: cfg.ClientID},
+		Withdrawer: upstream.AppRevoker{Galaxy: galaxy, ClientID: cfg.ClientID, Budget: requests},
 		Observe:    metrics.Revoked,
 		Now:        time.Now,
 		Logger:     logger,
@@ -156,14 +165,6 @@ func build(
 		Logger:    logger,
 	}
 	planner := plan.New(graph.Schema())
-	limit := budget.Config{PerMinute: cfg.GalaxyRate}
-	var shelf upstream.Shelf
-	if shared != nil {
-		shelf = shared
-		if cfg.GalaxyRate > 0 {
-			limit.Shared = shared.Bucket(cfg.GalaxyURL+" "+cfg.ClientID, cfg.GalaxyRate)
-		}
-	}
 	answers := upstream.NewAnswers(cfg.GalaxyCache, cfg.GalaxyCacheBytes, shelf, time.Now)
 	answers.Observer = metrics
 	metrics.Gauge("galaxygate_answers_bytes", "About how much memory the kept answers take.",
@@ -177,7 +178,7 @@ func build(
 				Galaxy:   galaxy,
 				Answers:  answers,
 				Writes:   db,
-				Budget:   budget.New(limit),
+				Budget:   requests,
 				Patience: cfg.GalaxyWait,
 				Observer: metrics,
 				Logger:   logger,

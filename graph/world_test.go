@@ -92,7 +92,7 @@ func newWorldBefore(t testing.TB, r *rollup, change ...func(*world, *graph.Confi
 		Cache: grant.NewCache(cache.Options[grant.Grant]{Hearing: w.db.Hearing, Now: time.Now}),
 		Revocations: &grant.Revocations{
 			Outbox: w.db, Claims: w.db, Refresher: provider, Revoker: provider,
-			Withdrawer: upstream.AppRevoker{Galaxy: galaxy, ClientID: "app"}, Now: time.Now, Logger: logger,
+			Withdrawer: upstream.AppRevoker{Galaxy: galaxy, ClientID: "app", Budget: budget.New(budget.Config{})}, Now: time.Now, Logger: logger,
 		},
 		Early: time.Minute, Now: time.Now, Logger: logger,
 	}

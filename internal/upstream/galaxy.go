@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"galaxygate/internal/budget"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/plan"
 	"galaxygate/internal/secret"
@@ -67,8 +68,6 @@ func (g *Galaxy) Close() { g.transport.CloseIdleConnections() }
 // turn is asked before each request that is made, a repeated one too: its error is
 // returned instead.
 type turn func(context.Context) error
-
-func always(context.Context) error { return nil }
 
 // ask sends the document as the access token's user and decodes the data. Its
 // error is an *Error, or ctx's where the caller has left. With a Partial error the
@@ -204,8 +203,13 @@ func unanswered(ctx context.Context, cause error) error {
 // grant.Revoker for providers without RFC 7009.
 type AppRevoker struct {
 	Galaxy   *Galaxy
-	ClientID string // the application's, at the provider
+	ClientID string         // the application's, at the provider
+	Budget   *budget.Budget // of requests to Galaxy
 }
+
+// revocations are the user of the budget that all of them are: theirs have no
+// session any more.
+const revocations = "revocations"
 
 // Revoke revokes the authorization of the access token's user, and with it
 // every token of theirs; the refresh token is not needed. It reports whether
@@ -218,10 +222,12 @@ func (r AppRevoker) Revoke(ctx context.Context, access, _ secret.Text) (bool, er
 	var data struct {
 		Revoked bool `json:"revokeAppAuthorization"`
 	}
-	err := r.Galaxy.ask(ctx, access, always, revokeAppDocument, map[string]any{"clientId": r.ClientID}, &data)
+	turn := func(ctx context.Context) error { return turnIn(ctx, r.Budget, revocations, 0) } // it is tried again
+	err := r.Galaxy.ask(ctx, access, turn, revokeAppDocument, map[string]any{"clientId": r.ClientID}, &data)
 	if err == nil && !data.Revoked {
 		err = &Error{Kind: Failed, Message: "Galaxy did not say that it is done."}
 	}
+	heed(r.Budget, err) //nolint:contextcheck // it is emptied for all
 	if err != nil {
 		return false, failure(err)
 	}

@@ -13,11 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"galaxygate/internal/budget"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/secret"
 )
 
 const testKey = "the-api-key"
+
+func always(context.Context) error { return nil }
 
 func testNow() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
 
@@ -246,7 +249,7 @@ func TestAppRevoker(t *testing.T) {
 				calls++
 				_, _ = w.Write([]byte(test.reply))
 			})
-			var revoker grant.Revoker = AppRevoker{Galaxy: g, ClientID: "app"}
+			var revoker grant.Revoker = AppRevoker{Galaxy: g, ClientID: "app", Budget: budget.New(budget.Config{})}
 			got, err := revoker.Revoke(t.Context(), secret.New(test.access), secret.Text{})
 			if got != test.want || (err != nil) != (test.reason != "") || calls != test.wantCalls {
 				t.Errorf("got %v, %v, %d calls; want %v, reason %q, %d", got, err, calls, test.want, test.reason, test.wantCalls)
@@ -258,5 +261,22 @@ func TestAppRevoker(t *testing.T) {
 				t.Errorf("got %v, rejected %v", err, errors.Is(err, grant.ErrTokenRejected))
 			}
 		})
+	}
+}
+
+func TestRevocationsTakeTheirTurn(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	g, _ := newTestGalaxy(t, func(w http.ResponseWriter, _ *http.Request) {
+		calls++
+		_, _ = w.Write([]byte(`{"data":{"revokeAppAuthorization":true}}`))
+	})
+	revoker := AppRevoker{Galaxy: g, ClientID: "app", Budget: budget.New(budget.Config{PerMinute: 1})}
+	if done, err := revoker.Revoke(t.Context(), secret.New("t"), secret.Text{}); !done || err != nil {
+		t.Errorf("got %v, %v", done, err)
+	}
+	_, err := revoker.Revoke(t.Context(), secret.New("t"), secret.Text{})
+	if f := grant.AsFailure(err); f.Kind != grant.Later || f.RetryAfter < time.Second || calls != 1 {
+		t.Errorf("got %+v after %d calls, want later, and one", f, calls)
 	}
 }

@@ -196,20 +196,25 @@ func (c *Client) call(
 		return nil
 	}
 	err := c.Tokens.Call(ctx, who.UserID, func(ctx context.Context, t grant.Token) error { return do(ctx, t, turn) })
-	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == RateLimited && e.Status != 0 {
-		c.Budget.Empty(e.RetryAfter) //nolint:contextcheck // it is emptied for all, whoever leaves
-	}
+	heed(c.Budget, err) //nolint:contextcheck // it is emptied for all, whoever leaves
 	return err
 }
 
 func (c *Client) take(ctx context.Context, who Caller, patience time.Duration) error {
 	began, observer := c.Answers.now(), observed(c.Observer)
-	err := c.Budget.Take(ctx, who.UserID, patience)
+	err := turnIn(ctx, c.Budget, who.UserID, patience)
 	if err == nil {
 		observer.AwaitedTurn(c.Answers.now().Sub(began))
 	} else if !errors.Is(err, context.Canceled) {
 		observer.Refused(galaxyName, "budget")
 	}
+	return err
+}
+
+// turnIn takes a turn for the user in the budget. Its error is an *Error of kind
+// RateLimited, or ctx's where the caller has left.
+func turnIn(ctx context.Context, b *budget.Budget, user string, patience time.Duration) error {
+	err := b.Take(ctx, user, patience)
 	if e := (*budget.Exhausted)(nil); errors.As(err, &e) {
 		return &Error{Kind: RateLimited, RetryAfter: e.RetryAfter}
 	}
@@ -217,6 +222,13 @@ func (c *Client) take(ctx context.Context, who Caller, patience time.Duration) e
 		return &Error{Kind: RateLimited}
 	}
 	return err //nolint:wrapcheck // ctx's
+}
+
+// heed empties the budget where the error is that Galaxy wants no more requests.
+func heed(b *budget.Budget, err error) {
+	if e := (*Error)(nil); errors.As(err, &e) && e.Kind == RateLimited && e.Status != 0 {
+		b.Empty(e.RetryAfter)
+	}
 }
 
 // Claims returns what userinfo says of the user.
