@@ -78,10 +78,7 @@ type flight struct {
 	indices []int     // of the keys among those of the one who leads
 	answers []*Answer // by key, once done is closed; nil where asking panicked
 	left    bool      // whether the one who leads has left meanwhile
-	late    bool      // whether it ended because the time of that one was up
 	done    chan struct{}
-
-	deadline time.Time // zero: there is none
 
 	// Guarded by Answers.mu: how many answers are waited for, and what ends the
 	// flight when none is; nil before it has begun.
@@ -118,7 +115,7 @@ func (a *Answers) get(ctx context.Context, keys []string, ask fetch) (answers []
 	cached = len(keys) - len(missing)
 	a.told("memory", cached)
 	for len(missing) > 0 {
-		seats, led := a.join(ctx, keys, missing)
+		seats, led := a.join(keys, missing)
 		if led == nil {
 			a.told("joined", len(missing))
 		} else {
@@ -138,7 +135,7 @@ func (a *Answers) get(ctx context.Context, keys []string, ask fetch) (answers []
 				cached++
 			}
 			switch {
-			case ctx.Err() == nil && (seats[n].isOthers(led) || seats[n].isLate(led)):
+			case ctx.Err() == nil && seats[n].isOthers(led):
 				again = append(again, i)
 			case seats[n].isOthers(led):
 				answers[i] = unansweredBy(ctx.Err())
@@ -163,19 +160,13 @@ var errPanic = errors.New("panic in a request")
 // the other flight, but something about who asked, or about who asked and was
 // stopped.
 func (s seat) isOthers(led *flight) bool {
-	err := s.answer().Err
-	return errors.Is(err, context.Canceled) || s.flight != led && errors.Is(err, grant.ErrSignedOut)
+	return errors.Is(s.answer().Err, context.Canceled) || s.flight != led && s.answer().isPersonal()
 }
 
-// isLate reports whether there is no answer because another's time was up.
-func (s seat) isLate(led *flight) bool {
-	return s.flight != led && s.late && s.answer().Err != nil
-}
-
-// outlasts reports whether the flight may take longer than ctx lives.
-func (f *flight) outlasts(ctx context.Context) bool {
-	deadline, ok := ctx.Deadline()
-	return ok && (f.deadline.IsZero() || f.deadline.After(deadline))
+// isPersonal reports whether there is no answer for a reason that is the asking
+// one's alone.
+func (a *Answer) isPersonal() bool {
+	return errors.Is(a.Err, context.Canceled) || errors.Is(a.Err, grant.ErrSignedOut)
 }
 
 // fresh fills in the answers that are kept and young enough, and returns the
@@ -218,8 +209,7 @@ func (a *Answers) old(key string) *Answer {
 
 // join returns where the answers to the missing keys will be, and the flight among
 // those that is the caller's to lead, nil where all are under way.
-func (a *Answers) join(ctx context.Context, keys []string, missing []int) (seats []seat, led *flight) {
-	deadline, _ := ctx.Deadline()
+func (a *Answers) join(keys []string, missing []int) (seats []seat, led *flight) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	seats = make([]seat, len(missing))
@@ -227,7 +217,7 @@ func (a *Answers) join(ctx context.Context, keys []string, missing []int) (seats
 		s, ok := a.flights[keys[i]]
 		if !ok {
 			if led == nil {
-				led = &flight{done: make(chan struct{}), deadline: deadline}
+				led = &flight{done: make(chan struct{})}
 			}
 			s = seat{led, len(led.keys)}
 			led.keys, led.indices = append(led.keys, keys[i]), append(led.indices, i)
@@ -256,7 +246,7 @@ func (a *Answers) lead(ctx context.Context, f *flight, ask fetch) {
 			}
 		})
 		f.answers = a.askShelf(flying, f.keys, f.indices, a.counted(ask))
-		f.left, f.late = !stop(), errors.Is(flying.Err(), context.DeadlineExceeded)
+		f.left = !stop()
 	})
 }
 
@@ -313,8 +303,8 @@ func (a *Answers) leave(f *flight, answers int) {
 }
 
 // await waits for the flights and reports whether they have landed. Where the
-// operation's time is up, so is that of those that began before it, and they alone
-// can say what it was spent on.
+// operation's time is up, so is theirs, which began before it, and they alone can
+// say what it was spent on.
 func (a *Answers) await(ctx context.Context, seats []seat, led *flight) bool {
 	landed := true
 	for _, s := range seats {
@@ -326,7 +316,7 @@ func (a *Answers) await(ctx context.Context, seats []seat, led *flight) bool {
 			continue
 		case <-ctx.Done():
 		}
-		if landed = errors.Is(ctx.Err(), context.DeadlineExceeded) && !s.outlasts(ctx); landed {
+		if landed = errors.Is(ctx.Err(), context.DeadlineExceeded); landed {
 			<-s.done
 		}
 	}

@@ -301,36 +301,6 @@ func TestAfterAPanicItIsAskedAnew(t *testing.T) {
 	}
 }
 
-func TestOnesOwnTimeCounts(t *testing.T) {
-	t.Parallel()
-	const short = 20 * time.Millisecond
-	a, _ := newTestAnswers(t, 0)
-	h, keys := hold(), []string{"k"}
-
-	hasty, cancel := context.WithTimeout(t.Context(), short)
-	defer cancel()
-	go a.get(hasty, keys, func(ctx context.Context, indices []int) []*Answer { // as Galaxy's client says it
-		h.fetch(ctx, indices)
-		return []*Answer{unansweredBy(&Error{Kind: Unavailable})}
-	})
-	<-h.begun
-	var calls atomic.Int32
-	if got, _ := a.get(t.Context(), keys, a.echo(keys, &calls)); string(got[0].JSON) != "k" {
-		t.Errorf("who has time: got %v, want k", got[0].Err)
-	}
-
-	gone := make(chan struct{})
-	go func() { defer close(gone); a.get(t.Context(), keys, h.fetch) }()
-	<-h.begun
-	hasty, cancel = context.WithTimeout(t.Context(), short)
-	defer cancel()
-	if got, _ := a.get(hasty, keys, h.fetch); !errors.Is(got[0].Err, context.DeadlineExceeded) {
-		t.Errorf("who has none: got %+v, want context.DeadlineExceeded", got[0])
-	}
-	h.release <- []*Answer{newAnswer([]byte("v"), testNow())}
-	<-gone
-}
-
 func TestNobodyIsSignedOutWithAnother(t *testing.T) {
 	t.Parallel()
 	a, _ := newTestAnswers(t, 0)

@@ -99,7 +99,8 @@ func (c *Client) Ask(ctx context.Context, who Caller, questions []plan.Question)
 	for i, q := range questions {
 		keys[i] = who.Consent + "\n" + q.Key
 	}
-	return c.get(ctx, who, keys, func(ctx context.Context, indices []int) []*Answer {
+	late := &Error{Kind: Unavailable, Message: "No answer came."}
+	return c.get(ctx, who, keys, late, func(ctx context.Context, indices []int) []*Answer {
 		asked := make([]plan.Question, len(indices))
 		for n, i := range indices {
 			asked[n] = questions[i]
@@ -118,8 +119,9 @@ func (c *Client) Ask(ctx context.Context, who Caller, questions []plan.Question)
 	})
 }
 
-// get is Answers.get, and adds up the cost.
-func (c *Client) get(ctx context.Context, who Caller, keys []string, ask fetch) []*Answer {
+// get is Answers.get, and adds up the cost. Where the operation's time is up while it
+// waits for another's request, late is the error.
+func (c *Client) get(ctx context.Context, who Caller, keys []string, late error, ask fetch) []*Answer {
 	began := c.Answers.now()
 	answers, cached := c.Answers.get(ctx, keys, func(ctx context.Context, indices []int) (answers []*Answer) {
 		defer func() {
@@ -132,8 +134,11 @@ func (c *Client) get(ctx context.Context, who Caller, keys []string, ask fetch) 
 	})
 	who.Cost.Cached.Add(int64(cached))
 	raise(&who.Cost.Took, c.Answers.now().Sub(began))
-	for _, a := range answers {
+	for i, a := range answers {
 		raise(&who.Cost.Stale, a.Age)
+		if a.Err == context.DeadlineExceeded { //nolint:errorlint // a wrapped one says already what the time was spent on
+			answers[i] = unansweredBy(late)
+		}
 	}
 	return answers
 }
@@ -234,7 +239,8 @@ func heed(b *budget.Budget, err error) {
 // Claims returns what userinfo says of the user.
 func (c *Client) Claims(ctx context.Context, who Caller) (Claims, error) {
 	key := []string{who.Consent + "\nuserinfo"}
-	answers := c.get(ctx, who, key, func(ctx context.Context, _ []int) []*Answer {
+	late := &grant.Failure{Kind: grant.Later, Reason: "timeout"}
+	answers := c.get(ctx, who, key, late, func(ctx context.Context, _ []int) []*Answer {
 		asked, claims := c.Answers.now(), json.RawMessage{}
 		err := c.Tokens.Call(ctx, who.UserID, func(ctx context.Context, t grant.Token) error {
 			who.Cost.UserInfo.Add(1)
