@@ -2,9 +2,9 @@
 // @viewerOnly directives, limits on what may be asked, and the one place where
 // errors become extensions.code.
 //
-// It leaves HTTP to package httpserver, what is asked of Rollup to package
-// upstream, tokens and scopes to package grant, and who is calling to package
-// session. Its subpackages generated and model are gqlgen's.
+// It leaves HTTP to package httpserver, what an operation asks of Galaxy to package
+// plan, the asking to package upstream, tokens and scopes to package grant, and who
+// is calling to package session. Its subpackages generated and model are gqlgen's.
 package graph
 
 //go:generate go tool gqlgen generate
