@@ -157,12 +157,12 @@ func fetch(ctx context.Context, address string) ([]byte, error) {
 
 // freeAddresses returns two loopback addresses that nothing listens on. Their
 // ports are below those that systems give to outgoing connections, any of which
-// could take it before the gateway does.
+// could take it before the gateway does, and above those of internal/e2e.
 func freeAddresses(ctx context.Context) (one, other string, err error) {
 	var found []string
 	var config net.ListenConfig
 	for range 100 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(22_000)))
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(26_000+rand.IntN(6_000)))
 		listener, err := config.Listen(ctx, "tcp", address)
 		if err != nil {
 			continue

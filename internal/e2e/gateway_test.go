@@ -181,11 +181,12 @@ func eventually(t *testing.T, limit time.Duration, condition func() bool, otherw
 
 // freeAddress returns a loopback address that nothing listens on, each once. Its
 // port is below those that systems give to outgoing connections and to listeners
-// on port 0, any of which could take it before the gateway does.
+// on port 0, any of which could take it before the gateway does, and below those of
+// internal/bench, whose test runs at the same time.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		port := 10_000 + rand.IntN(22_000)
+		port := 10_000 + rand.IntN(16_000)
 		if _, taken := ports.LoadOrStore(port, true); taken {
 			continue
 		}
