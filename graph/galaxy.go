@@ -67,9 +67,10 @@ func (r *Resolver) mirror(ctx context.Context, urn string) (*model.GalaxyQuery, 
 			json = append(json, ',')
 		}
 		json = append(append(append(json, '"'), part.Name...), `":`...) // a GraphQL name needs no escape
-		value, err := r.part(ctx, append(slices.Clone(path), ast.PathName(part.Name)), part, urn)
+		at := append(slices.Clone(path), ast.PathName(part.Name))
+		value, err := r.part(ctx, at, part, urn)
 		if err != nil {
-			graphql.AddError(ctx, &gqlerror.Error{Err: err, Path: append(slices.Clone(path), ast.PathName(part.Name))})
+			graphql.AddError(ctx, &gqlerror.Error{Err: err, Path: at})
 		}
 		if isNull(value) {
 			value, null = []byte("null"), null || part.NonNull

@@ -199,9 +199,7 @@ func (r *Resolver) lookAhead(ctx context.Context, s session.Session, q plan.Ques
 		Consented: func(scopes []string) bool { return len(scope.Without(scopes, g.Scopes)) == 0 },
 		TypeOf:    func(id string) string { return typeOf(s, id) },
 	}, graphql.GetOperationContext(ctx).Variables)
-	if questions = plan.With(questions, q); len(questions) == 0 {
-		return nil, nil
-	}
+	questions = plan.With(questions, q)
 	answers := make(map[string]*upstream.Answer, len(questions))
 	for i, a := range r.Upstream.Ask(ctx, upstream.CallerOf(g, &round.operation.cost), questions) {
 		answers[questions[i].Key] = a

@@ -160,13 +160,8 @@ var errPanic = errors.New("panic in a request")
 // the other flight, but something about who asked, or about who asked and was
 // stopped.
 func (s seat) isOthers(led *flight) bool {
-	return errors.Is(s.answer().Err, context.Canceled) || s.flight != led && s.answer().isPersonal()
-}
-
-// isPersonal reports whether there is no answer for a reason that is the asking
-// one's alone.
-func (a *Answer) isPersonal() bool {
-	return errors.Is(a.Err, context.Canceled) || errors.Is(a.Err, grant.ErrSignedOut)
+	err := s.answer().Err
+	return errors.Is(err, context.Canceled) || s.flight != led && errors.Is(err, grant.ErrSignedOut)
 }
 
 // fresh fills in the answers that are kept and young enough, and returns the

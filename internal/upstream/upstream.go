@@ -125,7 +125,7 @@ func (c *Client) get(ctx context.Context, who Caller, keys []string, late error,
 	began := c.Answers.now()
 	answers, cached := c.Answers.get(ctx, keys, func(ctx context.Context, indices []int) (answers []*Answer) {
 		defer func() {
-			if value := recover(); value != nil { // in a goroutine of its own, it would end the process
+			if value := recover(); value != nil { // it is an error for all who wait, and no more
 				c.Logger.ErrorContext(ctx, "panic in a request", "stack", string(debug.Stack()))
 				answers = nil
 			}
