@@ -13,6 +13,7 @@ import (
 	"galaxygate/internal/cache"
 	"galaxygate/internal/config"
 	"galaxygate/internal/grant"
+	"galaxygate/internal/graphqlhttp"
 	"galaxygate/internal/httpserver"
 	"galaxygate/internal/login"
 	"galaxygate/internal/passport"
@@ -200,13 +201,13 @@ func build(
 		Timeout:       cfg.OperationTimeout,
 		TellCost:      cfg.Development,
 	})
-	api.AddTransport(httpserver.Transport{MaxBodyBytes: cfg.MaxBodyBytes})
+	api.AddTransport(graphqlhttp.Transport{MaxBodyBytes: cfg.MaxBodyBytes})
 	page, err := playground.Handler(playground.Options{Playground: cfg.Playground, SignedIn: signedInAs})
 	if err != nil {
 		return nil, fmt.Errorf("build playground: %w", err)
 	}
 	routes := signIn.Routes()
-	routes[httpserver.GraphQLPath] = api
+	routes[graphqlhttp.Path] = api
 	routes["GET /{$}"] = page
 	routes["GET "+playground.AssetsPath] = page
 
@@ -259,9 +260,9 @@ func checkRedis(cfg *config.Config) error {
 
 // unavailable answers a request whose session cannot be looked up.
 func unavailable(w http.ResponseWriter, r *http.Request) {
-	httpserver.Refuse(w, r, httpserver.Refusal{
+	httpserver.Refuse(w, r, graphqlhttp.Refusal{
 		Status:     http.StatusServiceUnavailable,
-		Code:       "INTERNAL_SERVER_ERROR",
+		Code:       graphqlhttp.CodeInternal,
 		Message:    "The service is not available right now. You are not signed out.",
 		RetryAfter: time.Second,
 	})

@@ -7,13 +7,14 @@
 # With CI=true a missing part is an error.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-browser=internal/e2e/browser
+node=internal/e2e/node
 
 have_postgres() { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 have_redis() { command -v redis-server >/dev/null; }
 have_chromium() { command -v chromium >/dev/null; }
 have_node() { command -v node >/dev/null && command -v npm >/dev/null; }
-have_modules() { [ -d "$browser/node_modules/playwright-core" ]; }
+# What npm installed is what the lock file says: npm keeps a copy of it.
+have_modules() { [ "$node/node_modules/.package-lock.json" -nt "$node/package-lock.json" ]; }
 
 root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
@@ -45,8 +46,8 @@ install() {
 	have_chromium || apt chromium
 	have_node || apt nodejs npm
 	if have_node && ! have_modules; then
-		echo "installing the browser tests' packages with npm ci" >&2
-		(cd "$browser" && npm ci --silent --no-audit --no-fund)
+		echo "installing the Node.js packages of the tests with npm ci" >&2
+		(cd "$node" && npm ci --silent --no-audit --no-fund)
 	fi
 }
 
@@ -55,7 +56,7 @@ report() {
 	have_postgres || lack "PostgreSQL" "every test on PostgreSQL"
 	have_redis || lack "Redis" "every test on Redis"
 	have_chromium || lack "Chromium" "the browser tests"
-	{ have_node && have_modules; } || lack "Node.js with playwright-core" "the browser tests"
+	{ have_node && have_modules; } || lack "Node.js with the packages of $node" "the browser tests, and those with npm's clients"
 	if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then
 		echo "CI=true: a missing part is a failure" >&2
 		exit 1

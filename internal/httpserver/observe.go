@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"galaxygate/internal/audit"
+	"galaxygate/internal/graphqlhttp"
 	"galaxygate/internal/secret"
 )
 
@@ -47,7 +48,7 @@ func serve(logger *slog.Logger, next http.Handler, w *response, r *http.Request)
 		}
 		logger.ErrorContext(ctx, "handler panicked", "panic", secret.Scrub(fmt.Sprint(v)), "stack", string(debug.Stack()))
 		if w.status == 0 {
-			Refuse(w, r, internalError())
+			Refuse(w, r, graphqlhttp.InternalError())
 			whole = true
 		}
 	}()

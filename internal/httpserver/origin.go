@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/rs/cors"
+
+	"galaxygate/internal/graphqlhttp"
 )
 
 // secure sets the headers that every answer has. Handlers that serve pages
@@ -53,13 +55,13 @@ func refuseForeign(cookie string, origins []string) Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			navigation := r.Method == http.MethodGet || r.Method == http.MethodHead
-			if navigation && r.URL.Path != GraphQLPath || len(r.CookiesNamed(cookie)) == 0 || !foreign(r, origins) {
+			if navigation && r.URL.Path != graphqlhttp.Path || len(r.CookiesNamed(cookie)) == 0 || !foreign(r, origins) {
 				next.ServeHTTP(w, r)
 				return
 			}
-			Refuse(w, r, Refusal{
+			Refuse(w, r, graphqlhttp.Refusal{
 				Status:  http.StatusForbidden,
-				Code:    codeForbidden,
+				Code:    graphqlhttp.CodeForbidden,
 				Message: "This origin may not send requests with the session cookie.",
 			})
 		})

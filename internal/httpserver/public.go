@@ -7,10 +7,6 @@ import (
 	"time"
 )
 
-// GraphQLPath is where the GraphQL API is served. Refusals of requests to it
-// are GraphQL errors, and the cross-origin check covers its GET requests too.
-const GraphQLPath = "/graphql"
-
 // Middleware is a layer around a handler.
 type Middleware func(http.Handler) http.Handler
 

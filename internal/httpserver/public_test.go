@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"galaxygate/internal/audit"
+	"galaxygate/internal/graphqlhttp"
 	"galaxygate/internal/httpserver"
 )
 
@@ -33,12 +34,12 @@ func newPublic(change func(*httpserver.Public)) http.Handler {
 	})
 	p := httpserver.Public{
 		Routes: map[string]http.Handler{
-			httpserver.GraphQLPath: echo,
-			"GET /{$}":             echo,
-			"GET /auth/login":      echo,
-			"GET /auth/callback":   echo,
-			"POST /auth/logout":    echo,
-			"GET /panic":           http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("unspeakable") }),
+			graphqlhttp.Path:     echo,
+			"GET /{$}":           echo,
+			"GET /auth/login":    echo,
+			"GET /auth/callback": echo,
+			"POST /auth/logout":  echo,
+			"GET /panic":         http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("unspeakable") }),
 			"GET /late-panic": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = io.WriteString(w, "half")
 				panic("unspeakable")
@@ -104,8 +105,8 @@ func TestCrossOriginProtection(t *testing.T) {
 			if got.status != tt.want {
 				t.Errorf("status: got %d, want %d", got.status, tt.want)
 			}
-			if tt.want == 403 && tt.path == httpserver.GraphQLPath {
-				if _, code := got.result(t); code != "FORBIDDEN" {
+			if tt.want == 403 && tt.path == graphqlhttp.Path {
+				if code := got.code(t); code != "FORBIDDEN" {
 					t.Errorf("code: got %q, want FORBIDDEN", code)
 				}
 			}
@@ -334,7 +335,7 @@ func TestRateLimit(t *testing.T) {
 	if after := refused.header.Get("Retry-After"); after != "30" {
 		t.Errorf("Retry-After: got %q, want 30", after)
 	}
-	if _, code := refused.result(t); code != "RATE_LIMITED" {
+	if code := refused.code(t); code != "RATE_LIMITED" {
 		t.Errorf("code: got %q, want RATE_LIMITED", code)
 	}
 	post("bob", 200)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"galaxygate/internal/audit"
+	"galaxygate/internal/graphqlhttp"
 )
 
 // maxCallers bounds how many callers are remembered; the least frequent are
@@ -37,9 +38,9 @@ func limitRate(perMinute int, key func(*http.Request) string, unlimited []string
 			reservation := limiter.ReserveN(at, 1)
 			if wait := reservation.DelayFrom(at); wait > 0 {
 				reservation.CancelAt(at)
-				Refuse(w, r, Refusal{
+				Refuse(w, r, graphqlhttp.Refusal{
 					Status:     http.StatusTooManyRequests,
-					Code:       codeRateLimited,
+					Code:       graphqlhttp.CodeRateLimited,
 					Message:    "Too many requests.",
 					RetryAfter: wait,
 				})

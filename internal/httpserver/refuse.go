@@ -1,110 +1,18 @@
 package httpserver
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
-	"strconv"
-	"time"
 
-	"github.com/vektah/gqlparser/v2/gqlerror"
-
-	"galaxygate/internal/audit"
+	"galaxygate/internal/graphqlhttp"
 )
 
-// Refusal is why a request is not served.
-type Refusal struct {
-	Status     int
-	Code       string        // extensions.code of the GraphQL error
-	Message    string        // one sentence, shown to the caller
-	RetryAfter time.Duration // sent in whole seconds; 0: not at all
-}
-
-// The codes of the GraphQL errors that this package makes itself.
-const (
-	codeBadUserInput = "BAD_USER_INPUT"
-	codeForbidden    = "FORBIDDEN"
-	codeRateLimited  = "RATE_LIMITED"
-	codeInternal     = "INTERNAL_SERVER_ERROR"
-)
-
-// internalError is the answer to what went wrong in this process.
-func internalError() Refusal {
-	return Refusal{Status: http.StatusInternalServerError, Code: codeInternal, Message: "Internal error."}
-}
-
-// Refuse answers the request with the refusal: as a GraphQL error at
-// GraphQLPath, as plain text elsewhere. An internal error names the request's
-// ID, by which the log tells more.
-func Refuse(w http.ResponseWriter, r *http.Request, refusal Refusal) {
-	extensions := map[string]any{"code": refusal.Code}
-	if refusal.RetryAfter > 0 {
-		seconds := int((refusal.RetryAfter + time.Second - 1) / time.Second)
-		extensions["retryAfter"] = seconds
-		w.Header().Set("Retry-After", strconv.Itoa(seconds))
-	}
-	message := refusal.Message
-	if id := audit.ActorFrom(r.Context()).RequestID; refusal.Code == codeInternal && id != "" {
-		message += " Request ID: " + id
-	}
-	if r.URL.Path != GraphQLPath {
-		http.Error(w, message, refusal.Status)
+// Refuse answers the request with the refusal: as a GraphQL error where GraphQL is
+// served, as plain text elsewhere.
+func Refuse(w http.ResponseWriter, r *http.Request, refusal graphqlhttp.Refusal) {
+	if r.URL.Path == graphqlhttp.Path {
+		graphqlhttp.Refuse(w, r, refusal)
 		return
 	}
-	list := gqlerror.List{{Message: message, Extensions: extensions}}
-	if w.Header().Get("Content-Type") == "" {
-		w.Header().Set("Content-Type", contentType(mediaJSON))
-	}
-	writeResult(w, refusal.Status, result{Errors: list})
-}
-
-// result is a GraphQL response. A request error has no data, an execution whose
-// root became null has the data null (GraphQL, section 7.1).
-type result struct {
-	Errors     gqlerror.List
-	Data       []byte // JSON; empty: none
-	Extensions map[string]any
-}
-
-// encode returns the response as JSON. The data are JSON already, as the executor
-// made them, and go in as they are.
-func (r result) encode() ([]byte, error) {
-	body := append(make([]byte, 0, len(r.Data)+64), '{')
-	for _, member := range []struct {
-		name  string
-		empty bool
-		value any
-	}{
-		{"errors", len(r.Errors) == 0, r.Errors},
-		{"data", len(r.Data) == 0, nil},
-		{"extensions", len(r.Extensions) == 0, r.Extensions},
-	} {
-		if member.empty {
-			continue
-		}
-		value := r.Data
-		if member.value != nil {
-			var err error
-			if value, err = json.Marshal(member.value); err != nil {
-				return nil, fmt.Errorf("encode %s: %w", member.name, err)
-			}
-		}
-		if len(body) > 1 {
-			body = append(body, ',')
-		}
-		body = append(append(append(append(body, '"'), member.name...), `":`...), value...)
-	}
-	return append(body, '}'), nil
-}
-
-// writeResult sends the response with the Content-Type that is set already.
-func writeResult(w http.ResponseWriter, status int, res result) {
-	body, err := res.encode()
-	if err != nil {
-		status = http.StatusInternalServerError
-		body = []byte(`{"errors":[{"message":"Internal error.","extensions":{"code":"` + codeInternal + `"}}]}`)
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client has gone: nobody is left to tell
+	refusal.SetHeader(w.Header())
+	http.Error(w, refusal.Text(r.Context()), refusal.Status)
 }

@@ -1,4 +1,4 @@
-package httpserver_test
+package graphqlhttp_test
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"galaxygate/internal/httpserver"
+	"galaxygate/internal/graphqlhttp"
 )
 
 const (
@@ -48,7 +48,7 @@ func newGraphQL(t *testing.T, maxBodyBytes int64) http.Handler {
 			return graphql.OneShot(&graphql.Response{Data: json.RawMessage(`{"name":"Alice"}`)})
 		},
 	})
-	server.AddTransport(httpserver.Transport{MaxBodyBytes: maxBodyBytes})
+	server.AddTransport(graphqlhttp.Transport{MaxBodyBytes: maxBodyBytes})
 	return server
 }
 

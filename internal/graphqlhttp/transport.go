@@ -1,4 +1,4 @@
-package httpserver
+package graphqlhttp
 
 import (
 	"context"
@@ -35,7 +35,7 @@ func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	if !acceptable {
 		Refuse(w, r, Refusal{
 			Status:  http.StatusNotAcceptable,
-			Code:    codeBadUserInput,
+			Code:    CodeBadUserInput,
 			Message: "Responses are " + mediaGraphQL + " or " + mediaJSON + ".",
 		})
 		return
@@ -66,7 +66,7 @@ func (t Transport) read(w http.ResponseWriter, r *http.Request) (*graphql.RawPar
 // notAllowed is the refusal of a method, and says which ones are allowed.
 func notAllowed(w http.ResponseWriter, allow, message string) *Refusal {
 	w.Header().Set("Allow", allow)
-	return &Refusal{Status: http.StatusMethodNotAllowed, Code: codeBadUserInput, Message: message}
+	return &Refusal{Status: http.StatusMethodNotAllowed, Code: CodeBadUserInput, Message: message}
 }
 
 // execute runs the operation and writes its one response.
@@ -106,9 +106,9 @@ func unsuitable(w http.ResponseWriter, r *http.Request, kind ast.Operation) *Ref
 
 func cancelled(ctx context.Context) Refusal {
 	if ctx.Err() == nil {
-		return internalError()
+		return InternalError()
 	}
-	return Refusal{Status: http.StatusServiceUnavailable, Code: codeInternal, Message: "The request was cancelled."}
+	return Refusal{Status: http.StatusServiceUnavailable, Code: CodeInternal, Message: "The request was cancelled."}
 }
 
 // respond writes the response in the media type.
@@ -130,7 +130,7 @@ func sayWhich(errs gqlerror.List) gqlerror.List {
 		}
 		err.Message = secret.Scrub("Variable $" + err.Path[1:].String() + ": " + err.Message)
 		err.Path = nil
-		err.Extensions = map[string]any{"code": codeBadUserInput}
+		err.Extensions = map[string]any{"code": CodeBadUserInput}
 	}
 	return errs
 }

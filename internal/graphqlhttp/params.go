@@ -1,4 +1,4 @@
-package httpserver
+package graphqlhttp
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 // badRequest is the refusal of parameters that cannot be read. Its message
 // never quotes them.
 func badRequest(message string) *Refusal {
-	return &Refusal{Status: http.StatusBadRequest, Code: codeBadUserInput, Message: message}
+	return &Refusal{Status: http.StatusBadRequest, Code: CodeBadUserInput, Message: message}
 }
 
 // readPost reads the parameters of a POST request, whose body may have that
@@ -27,7 +27,7 @@ func readPost(w http.ResponseWriter, r *http.Request, maxBytes int64) (*graphql.
 	if err != nil || media != mediaJSON || !isUTF8(params) || r.Header.Get("Content-Encoding") != "" {
 		return nil, &Refusal{
 			Status:  http.StatusUnsupportedMediaType,
-			Code:    codeBadUserInput,
+			Code:    CodeBadUserInput,
 			Message: "The request body must be application/json in UTF-8, without a content encoding.",
 		}
 	}
@@ -39,7 +39,7 @@ func readPost(w http.ResponseWriter, r *http.Request, maxBytes int64) (*graphql.
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 		return nil, &Refusal{
 			Status:  http.StatusRequestEntityTooLarge,
-			Code:    codeBadUserInput,
+			Code:    CodeBadUserInput,
 			Message: "The request body is too large.",
 		}
 	}
