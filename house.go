@@ -165,6 +165,7 @@ func build(
 		Now:       time.Now,
 		Logger:    logger,
 	}
+	limiter := httpserver.NewRateLimiter(httpserver.RateLimits{PerMinute: cfg.RateLimit, Key: sessionKey, Now: time.Now})
 	planner := plan.New(graph.Schema())
 	answers := upstream.NewAnswers(cfg.GalaxyCache, cfg.GalaxyCacheBytes, shelf, time.Now)
 	answers.Observer = metrics
@@ -218,8 +219,8 @@ func build(
 		SessionCookie:  sessions.CookieName(),
 		TrustedProxies: cfg.TrustedProxies,
 		Session:        sessions.Middleware,
-		RateLimit:      cfg.RateLimit,
-		RateKey:        sessionKey,
+		Remembers:      sessions.Remembers,
+		Limiter:        limiter,
 		Unlimited:      []string{login.BackChannelLogout},
 		Observe:        metrics.ObserveRequest,
 		Logger:         logger,
@@ -280,9 +281,9 @@ func confirm(sessions *session.Manager) func(context.Context) error {
 	}
 }
 
-// sessionKey is what a request's rate is limited by, where it has a session.
-func sessionKey(r *http.Request) string {
-	s, _ := session.FromContext(r.Context())
+// sessionKey is what a caller's rate is limited by, where there is a session.
+func sessionKey(ctx context.Context) string {
+	s, _ := session.FromContext(ctx)
 	return s.ID
 }
 

@@ -102,6 +102,17 @@ func (m *Manager) Middleware(next http.Handler) http.Handler {
 	})
 }
 
+// Remembers reports whether memory tells whose session the request carries, or it
+// carries none: whether Middleware would ask the store nothing.
+func (m *Manager) Remembers(r *http.Request) bool {
+	token, _ := m.token(r)
+	if token.IsZero() {
+		return true
+	}
+	s, ok := m.Cache.Peek(string(token.Hash()))
+	return ok && m.Now().Before(s.ExpiresAt)
+}
+
 // SetCookie gives the browser the session's token until the session's absolute
 // end.
 func (m *Manager) SetCookie(w http.ResponseWriter, token secret.Text) {
