@@ -261,12 +261,7 @@ func checkRedis(cfg *config.Config) error {
 
 // unavailable answers a request whose session cannot be looked up.
 func unavailable(w http.ResponseWriter, r *http.Request) {
-	httpserver.Refuse(w, r, graphqlhttp.Refusal{
-		Status:     http.StatusServiceUnavailable,
-		Code:       graphqlhttp.CodeInternal,
-		Message:    "The service is not available right now. You are not signed out.",
-		RetryAfter: time.Second,
-	})
+	httpserver.Refuse(w, r, graphqlhttp.Unavailable())
 }
 
 // confirm says that the user has signed out where the request's session has ended
