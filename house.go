@@ -82,6 +82,7 @@ func build(
 		Cache: session.NewCache(cfg.SessionIdle, cache.Options[session.Session]{
 			Hearing: db.Hearing, Now: time.Now, Observe: metrics.ObserveSessionCache,
 		}),
+		Lookout:     session.NewLookout(db, db.Hearing, time.Now, logger),
 		IdleTimeout: cfg.SessionIdle,
 		Lifetime:    cfg.SessionLife,
 		Secure:      cfg.Secure(),
@@ -145,13 +146,15 @@ func build(
 	}
 	db.Subscribe(store.Listener{
 		GrantChanged: grants.Cache.Forget,
-		SessionEnded: sessions.Cache.Forget,
+		SessionEnded: sessions.Forget,
 		Settle:       grants.Drain,
 		Missed: func() {
 			grants.Cache.ForgetAll()
-			sessions.Cache.ForgetAll()
+			sessions.ForgetAll()
 		},
 	})
+	metrics.Gauge("galaxygate_session_watchers", "Connections and subscriptions that wait for the end of their session.",
+		func() float64 { return float64(sessions.Lookout.Watchers()) })
 	signIn := &login.Handler{
 		Provider:  provider,
 		Store:     db,
