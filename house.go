@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"galaxygate/graph"
@@ -40,6 +41,7 @@ type house struct {
 	revocations *grant.Revocations
 	housekeeper *store.Housekeeper
 	redis       *redis.Client // nil: there is none
+	streams     *graphqlhttp.Streams
 	public      http.Handler
 }
 
@@ -82,6 +84,7 @@ func build(
 		Cache: session.NewCache(cfg.SessionIdle, cache.Options[session.Session]{
 			Hearing: db.Hearing, Now: time.Now, Observe: metrics.ObserveSessionCache,
 		}),
+		Lookout:     session.NewLookout(db, db.Hearing, time.Now, logger),
 		IdleTimeout: cfg.SessionIdle,
 		Lifetime:    cfg.SessionLife,
 		Secure:      cfg.Secure(),
@@ -145,13 +148,15 @@ func build(
 	}
 	db.Subscribe(store.Listener{
 		GrantChanged: grants.Cache.Forget,
-		SessionEnded: sessions.Cache.Forget,
+		SessionEnded: sessions.Forget,
 		Settle:       grants.Drain,
 		Missed: func() {
 			grants.Cache.ForgetAll()
-			sessions.Cache.ForgetAll()
+			sessions.ForgetAll()
 		},
 	})
+	metrics.Gauge("galaxygate_session_watchers", "Connections and subscriptions that wait for the end of their session.",
+		func() float64 { return float64(sessions.Lookout.Watchers()) })
 	signIn := &login.Handler{
 		Provider:  provider,
 		Store:     db,
@@ -202,6 +207,22 @@ func build(
 		Timeout:       cfg.OperationTimeout,
 		TellCost:      cfg.Development,
 	})
+	streams := graphqlhttp.NewStreams(graphqlhttp.StreamLimits{
+		All: cfg.MaxStreams, PerCaller: cfg.MaxStreamsPerCaller, Caller: callerOf,
+	})
+	metrics.Gauge("galaxygate_websockets", "Open WebSocket connections.",
+		func() float64 { return float64(streams.Open(graphqlhttp.OverWebSocket)) })
+	metrics.Gauge("galaxygate_event_streams", "Open subscriptions by server-sent events.",
+		func() float64 { return float64(streams.Open(graphqlhttp.OverEvents)) })
+	api.AddTransport(graphqlhttp.WebSocket{
+		Allowed: func(origin string) bool {
+			return origin == cfg.PublicURL.String() || slices.Contains(cfg.AllowedOrigins, origin)
+		},
+		MaxMessageBytes: cfg.MaxBodyBytes,
+		Streams:         streams,
+		Callers:         callers(sessions, limiter, logger),
+	})
+	api.AddTransport(graphqlhttp.Events{MaxBodyBytes: cfg.MaxBodyBytes, Streams: streams, Ended: sessions.Over})
 	api.AddTransport(graphqlhttp.Transport{MaxBodyBytes: cfg.MaxBodyBytes})
 	page, err := playground.Handler(playground.Options{Playground: cfg.Playground, SignedIn: signedInAs})
 	if err != nil {
@@ -228,7 +249,7 @@ func build(
 	}.Handler()
 	return &house{
 		provider: provider, galaxy: galaxy, planner: planner, answers: answers, sessions: sessions, signIn: signIn, grants: grants,
-		keeper: keeper, revocations: revocations, housekeeper: housekeeper, redis: shared, public: handler,
+		keeper: keeper, revocations: revocations, housekeeper: housekeeper, redis: shared, streams: streams, public: handler,
 	}, nil
 }
 
@@ -280,6 +301,36 @@ func confirm(sessions *session.Manager) func(context.Context) error {
 func sessionKey(ctx context.Context) string {
 	s, _ := session.FromContext(ctx)
 	return s.ID
+}
+
+// callerOf is whose stream the context's is.
+func callerOf(ctx context.Context) string {
+	if s, ok := session.FromContext(ctx); ok {
+		return "session " + s.ID
+	}
+	return "address " + httpserver.CallerAddress(ctx)
+}
+
+// callers tells WebSocket connections who is calling.
+func callers(sessions *session.Manager, limiter *httpserver.RateLimiter, logger *slog.Logger) graphqlhttp.Callers {
+	explain := func(ctx context.Context, err error) error {
+		switch {
+		case errors.Is(err, session.ErrNotFound):
+			return graphqlhttp.ErrSignedOut
+		case err != nil && ctx.Err() == nil:
+			logger.ErrorContext(ctx, "session not looked up", "error", err)
+		}
+		return err
+	}
+	return graphqlhttp.Callers{
+		Authenticate: func(ctx context.Context, authorization string) (context.Context, error) {
+			known, err := sessions.WithBearer(ctx, authorization)
+			return known, explain(ctx, err)
+		},
+		Confirm: func(ctx context.Context) error { return explain(ctx, sessions.Renew(ctx)) },
+		Ended:   sessions.Over,
+		Admit:   limiter.Admit,
+	}
 }
 
 // signedInAs is how the start page calls the user.
