@@ -12,6 +12,7 @@ import (
 	"galaxygate/internal/budget"
 	"galaxygate/internal/cache"
 	"galaxygate/internal/config"
+	"galaxygate/internal/documents"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/graphqlhttp"
 	"galaxygate/internal/httpserver"
@@ -33,6 +34,8 @@ type house struct {
 	galaxy      *upstream.Galaxy
 	planner     *plan.Planner
 	answers     *upstream.Answers
+	trusted     *documents.File // nil: any operation may run
+	automatic   *documents.Automatic
 	sessions    *session.Manager
 	signIn      *login.Handler
 	grants      *grant.Source
@@ -47,6 +50,7 @@ type house struct {
 func (h *house) close() {
 	h.planner.Close()
 	h.answers.Close()
+	h.automatic.Close()
 	if h.redis != nil {
 		_ = h.redis.Close()
 	}
@@ -57,9 +61,13 @@ func (h *house) close() {
 
 // build builds the rooms on the database, in the order of their dependencies.
 func build(
-	cfg *config.Config, db *store.DB, sealer *vault.Vault, metrics *telemetry.Metrics, logger *slog.Logger,
+	ctx context.Context, cfg *config.Config, db *store.DB, sealer *vault.Vault, metrics *telemetry.Metrics, logger *slog.Logger,
 ) (*house, error) {
 	shared, err := openRedis(cfg, sealer, metrics, logger)
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := loadDocuments(ctx, cfg, metrics, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +178,9 @@ func build(
 	answers.Observer = metrics
 	metrics.Gauge("galaxygate_answers_bytes", "About how much memory the kept answers take.",
 		func() float64 { return float64(answers.Bytes()) })
+	automatic := documents.NewAutomatic(cfg.MaxBodyBytes)
+	metrics.Gauge("galaxygate_automatic_documents_bytes", "About how much memory automatic persisted queries take.",
+		func() float64 { return float64(automatic.Bytes()) })
 	api := graph.NewServer(graph.Config{
 		Resolver: &graph.Resolver{
 			Planner: planner,
@@ -200,6 +211,7 @@ func build(
 		MaxTokens:     cfg.MaxTokens,
 		Timeout:       cfg.OperationTimeout,
 		TellCost:      cfg.Development,
+		Documents:     graph.Documents{Trusted: trusted, Automatic: automatic, Observe: metrics.Persisted},
 	})
 	api.AddTransport(graphqlhttp.Transport{MaxBodyBytes: cfg.MaxBodyBytes})
 	page, err := playground.Handler(playground.Options{Playground: cfg.Playground, SignedIn: signedInAs})
@@ -226,7 +238,8 @@ func build(
 		Now:            time.Now,
 	}.Handler()
 	return &house{
-		provider: provider, galaxy: galaxy, planner: planner, answers: answers, sessions: sessions, signIn: signIn, grants: grants,
+		provider: provider, galaxy: galaxy, planner: planner, answers: answers,
+		trusted: trusted, automatic: automatic, sessions: sessions, signIn: signIn, grants: grants,
 		keeper: keeper, revocations: revocations, housekeeper: housekeeper, redis: shared, public: handler,
 	}, nil
 }

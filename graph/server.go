@@ -29,6 +29,8 @@ type Config struct {
 	// TellCost says in every response what the operation cost upstream, also where
 	// CostHeader does not ask for it.
 	TellCost bool
+	// Documents are what clients may name instead of sending it.
+	Documents Documents
 	// Timeout ends an operation that takes longer; 0 is no limit.
 	Timeout time.Duration
 }
@@ -51,6 +53,7 @@ func NewServer(cfg Config) *handler.Server {
 	server.SetQueryCache(lru.New[*ast.QueryDocument](cachedDocuments))
 	server.SetParserTokenLimit(cfg.MaxTokens)
 	server.SetDisableSuggestion(!cfg.Introspection)
+	server.Use(persisted{cfg.Documents})
 	server.Use(&limits{depth: cfg.MaxDepth, fields: cfg.MaxComplexity, introspection: cfg.Introspection})
 	server.AroundOperations(r.plans)
 	server.AroundOperations(watchOutage)

@@ -108,6 +108,7 @@ func table(c *Config, env *Environment) []variable {
 		durationOrNone("AUDIT_RETENTION", "how long a row of the audit log is kept; 0: for ever", "8760h", &c.AuditRetention),
 		boolean("PLAYGROUND", "GraphiQL at /", func() bool { return dev }, &c.Playground),
 		boolean("INTROSPECTION", "answer introspection queries", func() bool { return dev }, &c.Introspection),
+		text("TRUSTED_DOCUMENTS", "a file of known operations: nothing else runs", "", &c.TrustedDocuments, fileName),
 		number("MAX_QUERY_DEPTH", "nesting of an operation; 0: no limit, which lets one operation exhaust the memory", 15, &c.MaxDepth),
 		number("MAX_QUERY_COMPLEXITY", "fields of an operation, lists multiplied by their size; 0: no limit", 5000, &c.MaxComplexity),
 		number("MAX_QUERY_TOKENS", "lexical tokens of a document; 0: no limit", 5000, &c.MaxTokens),
