@@ -20,6 +20,23 @@ func badRequest(message string) *Refusal {
 	return &Refusal{Status: http.StatusBadRequest, Code: CodeBadUserInput, Message: message}
 }
 
+// DocumentID is the member of a request's extensions in which its parameter
+// documentId travels to the executor: a string that is not empty.
+const DocumentID = "documentId"
+
+// readRequest reads the parameters of a GraphQL request by POST, GET or HEAD, or
+// says why there are none. A body may have that many bytes; 0 is no limit.
+func readRequest(w http.ResponseWriter, r *http.Request, maxBytes int64) (*graphql.RawParams, *Refusal) {
+	switch r.Method {
+	case http.MethodPost:
+		return readPost(w, r, maxBytes)
+	case http.MethodGet, http.MethodHead:
+		return readGet(r)
+	default:
+		return nil, notAllowed(w, "GET, HEAD, POST", "GraphQL is served by GET and POST.")
+	}
+}
+
 // readPost reads the parameters of a POST request, whose body may have that
 // many bytes; 0 is no limit.
 func readPost(w http.ResponseWriter, r *http.Request, maxBytes int64) (*graphql.RawParams, *Refusal) {
@@ -69,12 +86,12 @@ func readGet(r *http.Request) (*graphql.RawParams, *Refusal) {
 		return nil, badRequest("The URL's query could not be read.")
 	}
 	members := map[string]json.RawMessage{}
-	for _, name := range []string{"query", "operationName", "variables", "extensions"} {
+	for _, name := range []string{"query", "documentId", "operationName", "variables", "extensions"} {
 		switch values := query[name]; {
 		case len(values) > 1:
 			return nil, badRequest("The parameter " + name + " was given more than once.")
-		case len(values) == 0 || values[0] == "":
-		case name == "query" || name == "operationName":
+		case len(values) == 0 || values[0] == "" && name != "documentId":
+		case name == "query" || name == "documentId" || name == "operationName":
 			members[name], _ = json.Marshal(values[0]) // never fails for a string
 		default:
 			members[name] = json.RawMessage(values[0])
@@ -84,12 +101,18 @@ func readGet(r *http.Request) (*graphql.RawParams, *Refusal) {
 }
 
 // parseParams reads the parameters of a GraphQL request (GraphQL over HTTP,
-// section 5.1), each decoded by decode. Unknown ones are ignored.
+// section 5.1, and its appendix on persisted documents), each decoded by decode.
+// Unknown ones are ignored.
 func parseParams(members map[string]json.RawMessage, decode func(json.RawMessage, any) bool) (*graphql.RawParams, *Refusal) {
-	var p graphql.RawParams
+	var (
+		p          graphql.RawParams
+		documentID *string
+	)
 	switch {
-	case !decode(members["query"], &p.Query) || strings.TrimSpace(p.Query) == "":
+	case !decode(members["query"], &p.Query):
 		return nil, badRequest("The parameter query must be a string with a GraphQL document.")
+	case !decode(members["documentId"], &documentID) || documentID != nil && *documentID == "":
+		return nil, badRequest("The parameter documentId must be a string that is not empty, or null.")
 	case !decode(members["operationName"], &p.OperationName):
 		return nil, badRequest("The parameter operationName must be a string or null.")
 	case !decode(members["variables"], &p.Variables):
@@ -97,7 +120,25 @@ func parseParams(members map[string]json.RawMessage, decode func(json.RawMessage
 	case !decode(members["extensions"], &p.Extensions):
 		return nil, badRequest("The parameter extensions must be a JSON object or null.")
 	}
+	_, persisted := p.Extensions["persistedQuery"]
+	if strings.TrimSpace(p.Query) == "" && documentID == nil && !persisted {
+		return nil, badRequest("The parameter query must be a string with a GraphQL document.")
+	}
+	setDocumentID(&p, documentID)
 	return &p, nil
+}
+
+// setDocumentID puts the parameter documentId where the executor finds it, and
+// nothing else there: an extension of its name is not the parameter.
+func setDocumentID(p *graphql.RawParams, id *string) {
+	delete(p.Extensions, DocumentID)
+	if id == nil {
+		return
+	}
+	if p.Extensions == nil {
+		p.Extensions = make(map[string]any, 1)
+	}
+	p.Extensions[DocumentID] = *id
 }
 
 // decode reads one JSON value, with numbers as they are written, and reports

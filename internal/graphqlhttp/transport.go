@@ -30,7 +30,7 @@ func (Transport) Supports(*http.Request) bool { return true }
 
 // Do implements graphql.Transport.
 func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
-	media, acceptable := negotiate(r)
+	media, acceptable := negotiate(r, mediaJSON, mediaGraphQL)
 	w.Header().Add("Vary", "Accept")
 	if !acceptable {
 		Refuse(w, r, Refusal{
@@ -41,7 +41,7 @@ func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		return
 	}
 	w.Header().Set("Content-Type", contentType(media))
-	params, refusal := t.read(w, r)
+	params, refusal := readRequest(w, r, t.MaxBodyBytes)
 	if refusal != nil {
 		Refuse(w, r, *refusal)
 		return
@@ -49,18 +49,6 @@ func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	params.Headers = r.Header
 	params.ReadTime = graphql.TraceTiming{Start: graphql.GetStartTime(r.Context()), End: graphql.Now()}
 	execute(w, r, exec, params, media)
-}
-
-// read returns the request's parameters, or why there are none.
-func (t Transport) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, *Refusal) {
-	switch r.Method {
-	case http.MethodPost:
-		return readPost(w, r, t.MaxBodyBytes)
-	case http.MethodGet, http.MethodHead:
-		return readGet(r)
-	default:
-		return nil, notAllowed(w, "GET, HEAD, POST", "GraphQL is served by GET and POST.")
-	}
 }
 
 // notAllowed is the refusal of a method, and says which ones are allowed.
