@@ -101,7 +101,7 @@ type operation struct {
 
 // idForm is what an ID may be: the characters of the specification's, and those
 // of Base64, of paths and of versions. So it can be shown, and is no document.
-var idForm = regexp.MustCompile(`^[A-Za-z0-9._~:/+=@-]{1,256}$`) //nolint:gochecknoglobals // constant
+var idForm = regexp.MustCompile(`^[A-Za-z0-9._~:/+=@-]{1,256}$`)
 
 // name is how a problem names the operation.
 func (o operation) name() string { return named(o.id, o.position) }
