@@ -83,7 +83,11 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 		return err
 	}
 	defer h.close()
-	tasks := map[string]task{"database notifications": db.Run, "provider discovery": h.provider.Run}
+	tasks := map[string]task{
+		"database notifications": db.Run,
+		"provider discovery":     h.provider.Run,
+		"ends of sessions":       h.sessions.Lookout.Run,
+	}
 	if h.trusted != nil {
 		tasks["trusted documents reload"] = h.trusted.Run
 	}
@@ -114,6 +118,7 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 		AdminListener:  admin,
 		Admin:          httpserver.Admin(health, metrics.Handler()),
 		Health:         health,
+		EndStreams:     h.streams.Close,
 		Grace:          cfg.ShutdownGrace,
 		Logger:         logger,
 	}, logger)

@@ -78,6 +78,7 @@ var foreign = map[string][]string{
 		"graph", "graph/generated", "graph/model", "internal/bench", "internal/devrollup", "internal/documents",
 		"internal/galaxydiff", "internal/graphqlhttp", "internal/plan",
 	},
+	"github.com/coder/websocket":     {"internal/graphqlhttp"},
 	"github.com/coreos/go-oidc":      {"internal/passport"},
 	"golang.org/x/oauth2":            {"internal/passport"},
 	"github.com/zitadel/oidc":        {"internal/strictop"},

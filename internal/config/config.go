@@ -73,6 +73,10 @@ type Config struct {
 	MaxTokens        int
 	MaxBodyBytes     int64
 	RateLimit        int // requests a minute; 0: no limit
+	// MaxStreams is how many WebSocket connections and event streams may be open,
+	// of all and of one caller; 0: no limit.
+	MaxStreams          int
+	MaxStreamsPerCaller int
 
 	LogLevel  slog.Level
 	LogFormat string // "text", "json", or "auto"

@@ -114,6 +114,8 @@ func table(c *Config, env *Environment) []variable {
 		number("MAX_QUERY_TOKENS", "lexical tokens of a document; 0: no limit", 5000, &c.MaxTokens),
 		number("MAX_BODY_BYTES", "size of a request body; 0: no limit", 256<<10, &c.MaxBodyBytes),
 		number("RATE_LIMIT", "requests a minute for a session, or for an address without one; 0: no limit", 600, &c.RateLimit),
+		number("MAX_STREAMS", "WebSocket connections and event streams that may be open, of each replica; 0: no limit", 10_000, &c.MaxStreams),
+		number("MAX_STREAMS_PER_CALLER", "the same for a session, or for an address without one; 0: no limit", 50, &c.MaxStreamsPerCaller),
 		duration("OPERATION_TIMEOUT", "a GraphQL operation that takes longer is ended", "30s", &c.OperationTimeout),
 		duration("SHUTDOWN_GRACE", "how long requests may take to finish at shutdown; 20 s more are for refreshes", "10s", &c.ShutdownGrace),
 		{

@@ -85,7 +85,8 @@ func execute(
 func unsuitable(w http.ResponseWriter, r *http.Request, kind ast.Operation) *Refusal {
 	switch {
 	case kind == ast.Subscription:
-		return badRequest("Subscriptions are not answered by a single response.")
+		return badRequest("Subscriptions are not answered by a single response: ask for " + mediaEvents +
+			" in Accept, or open a WebSocket with the subprotocol " + subprotocol + ".")
 	case kind == ast.Mutation && r.Method != http.MethodPost:
 		return notAllowed(w, "POST", "Mutations are run by POST alone.")
 	}
