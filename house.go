@@ -201,7 +201,7 @@ func build(
 		Timeout:       cfg.OperationTimeout,
 		TellCost:      cfg.Development,
 	})
-	api.AddTransport(graphqlhttp.Transport{MaxBodyBytes: cfg.MaxBodyBytes})
+	api.AddTransport(graphqlhttp.Transport{MaxBodyBytes: cfg.MaxBodyBytes, Profile: graphqlhttp.Profile(cfg.HTTPProfile)})
 	page, err := playground.Handler(playground.Options{Playground: cfg.Playground, SignedIn: signedInAs})
 	if err != nil {
 		return nil, fmt.Errorf("build playground: %w", err)
@@ -215,6 +215,7 @@ func build(
 		Routes:         routes,
 		Origin:         cfg.PublicURL.String(),
 		AllowedOrigins: cfg.AllowedOrigins,
+		Opened:         "/auth/",
 		SessionCookie:  sessions.CookieName(),
 		TrustedProxies: cfg.TrustedProxies,
 		Session:        sessions.Middleware,

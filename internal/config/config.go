@@ -69,7 +69,8 @@ type Config struct {
 	MaxComplexity    int
 	MaxTokens        int
 	MaxBodyBytes     int64
-	RateLimit        int // requests a minute; 0: no limit
+	HTTPProfile      string // of GraphQL over HTTP: "audited" or "draft"
+	RateLimit        int    // requests a minute; 0: no limit
 
 	LogLevel  slog.Level
 	LogFormat string // "text", "json", or "auto"
