@@ -1,7 +1,7 @@
 package e2e_test
 
 import (
-	"encoding/binary"
+	bits "encoding/binary"
 	"io"
 	"net"
 	"net/http"
@@ -176,9 +176,9 @@ func frame(first byte, payload string) string {
 	case n < 126:
 		header = append(header, 0x80|byte(n))
 	case n < 1<<16:
-		header = binary.BigEndian.AppendUint16(append(header, 0x80|126), uint16(n))
+		header = bits.BigEndian.AppendUint16(append(header, 0x80|126), uint16(n))
 	default:
-		header = binary.BigEndian.AppendUint64(append(header, 0x80|127), uint64(n))
+		header = bits.BigEndian.AppendUint64(append(header, 0x80|127), uint64(n))
 	}
 	return string(header) + "\x00\x00\x00\x00" + payload
 }
@@ -189,13 +189,13 @@ func closeCode(frames []byte) int {
 	for len(frames) >= 2 {
 		n, rest := int(frames[1]&0x7f), frames[2:]
 		if n == 126 && len(rest) >= 2 {
-			n, rest = int(binary.BigEndian.Uint16(rest)), rest[2:]
+			n, rest = int(bits.BigEndian.Uint16(rest)), rest[2:]
 		}
 		if n > len(rest) {
 			return 0
 		}
 		if frames[0] == 0x88 && n >= 2 {
-			return int(binary.BigEndian.Uint16(rest))
+			return int(bits.BigEndian.Uint16(rest))
 		}
 		frames = rest[n:]
 	}
