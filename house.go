@@ -13,6 +13,7 @@ import (
 	"galaxygate/internal/budget"
 	"galaxygate/internal/cache"
 	"galaxygate/internal/config"
+	"galaxygate/internal/documents"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/graphqlhttp"
 	"galaxygate/internal/httpserver"
@@ -34,6 +35,8 @@ type house struct {
 	galaxy      *upstream.Galaxy
 	planner     *plan.Planner
 	answers     *upstream.Answers
+	trusted     *documents.File // nil: any operation may run
+	automatic   *documents.Automatic
 	sessions    *session.Manager
 	signIn      *login.Handler
 	grants      *grant.Source
@@ -49,6 +52,7 @@ type house struct {
 func (h *house) close() {
 	h.planner.Close()
 	h.answers.Close()
+	h.automatic.Close()
 	if h.redis != nil {
 		_ = h.redis.Close()
 	}
@@ -59,9 +63,13 @@ func (h *house) close() {
 
 // build builds the rooms on the database, in the order of their dependencies.
 func build(
-	cfg *config.Config, db *store.DB, sealer *vault.Vault, metrics *telemetry.Metrics, logger *slog.Logger,
+	ctx context.Context, cfg *config.Config, db *store.DB, sealer *vault.Vault, metrics *telemetry.Metrics, logger *slog.Logger,
 ) (*house, error) {
 	shared, err := openRedis(cfg, sealer, metrics, logger)
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := loadDocuments(ctx, cfg, metrics, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -176,6 +184,9 @@ func build(
 	answers.Observer = metrics
 	metrics.Gauge("galaxygate_answers_bytes", "About how much memory the kept answers take.",
 		func() float64 { return float64(answers.Bytes()) })
+	automatic := documents.NewAutomatic(cfg.MaxBodyBytes)
+	metrics.Gauge("galaxygate_automatic_documents_bytes", "About how much memory automatic persisted queries take.",
+		func() float64 { return float64(automatic.Bytes()) })
 	api := graph.NewServer(graph.Config{
 		Resolver: &graph.Resolver{
 			Planner: planner,
@@ -206,6 +217,7 @@ func build(
 		MaxTokens:     cfg.MaxTokens,
 		Timeout:       cfg.OperationTimeout,
 		TellCost:      cfg.Development,
+		Documents:     graph.Documents{Trusted: trusted, Automatic: automatic, Observe: metrics.Persisted},
 	})
 	streams := graphqlhttp.NewStreams(graphqlhttp.StreamLimits{
 		All: cfg.MaxStreams, PerCaller: cfg.MaxStreamsPerCaller, Caller: callerOf,
@@ -223,7 +235,7 @@ func build(
 		Callers:         callers(sessions, limiter, logger),
 	})
 	api.AddTransport(graphqlhttp.Events{MaxBodyBytes: cfg.MaxBodyBytes, Streams: streams, Ended: sessions.Over})
-	api.AddTransport(graphqlhttp.Transport{MaxBodyBytes: cfg.MaxBodyBytes})
+	api.AddTransport(graphqlhttp.Transport{MaxBodyBytes: cfg.MaxBodyBytes, Profile: graphqlhttp.Profile(cfg.HTTPProfile)})
 	page, err := playground.Handler(playground.Options{Playground: cfg.Playground, SignedIn: signedInAs})
 	if err != nil {
 		return nil, fmt.Errorf("build playground: %w", err)
@@ -237,6 +249,7 @@ func build(
 		Routes:         routes,
 		Origin:         cfg.PublicURL.String(),
 		AllowedOrigins: cfg.AllowedOrigins,
+		Opened:         "/auth/",
 		SessionCookie:  sessions.CookieName(),
 		TrustedProxies: cfg.TrustedProxies,
 		Session:        sessions.Middleware,
@@ -248,7 +261,8 @@ func build(
 		Now:            time.Now,
 	}.Handler()
 	return &house{
-		provider: provider, galaxy: galaxy, planner: planner, answers: answers, sessions: sessions, signIn: signIn, grants: grants,
+		provider: provider, galaxy: galaxy, planner: planner, answers: answers,
+		trusted: trusted, automatic: automatic, sessions: sessions, signIn: signIn, grants: grants,
 		keeper: keeper, revocations: revocations, housekeeper: housekeeper, redis: shared, streams: streams, public: handler,
 	}, nil
 }

@@ -29,6 +29,8 @@ type Config struct {
 	// TellCost says in every response what the operation cost upstream, also where
 	// CostHeader does not ask for it.
 	TellCost bool
+	// Documents are what clients may name instead of sending it.
+	Documents Documents
 	// Timeout ends an operation that takes longer, but no subscription, which may
 	// wait for its event as long as it takes; 0 is no limit.
 	Timeout time.Duration
@@ -52,6 +54,7 @@ func NewServer(cfg Config) *handler.Server {
 	server.SetQueryCache(lru.New[*ast.QueryDocument](cachedDocuments))
 	server.SetParserTokenLimit(cfg.MaxTokens)
 	server.SetDisableSuggestion(!cfg.Introspection)
+	server.Use(persisted{cfg.Documents})
 	server.Use(&limits{depth: cfg.MaxDepth, fields: cfg.MaxComplexity, introspection: cfg.Introspection})
 	server.Use(oneStream{})
 	server.AroundOperations(r.plans)
