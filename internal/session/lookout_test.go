@@ -11,6 +11,7 @@ import (
 
 	"galaxygate/internal/cache"
 	"galaxygate/internal/pgtest"
+	"galaxygate/internal/retry"
 	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
 	"galaxygate/internal/store"
@@ -20,27 +21,32 @@ import (
 // patience is how long a test waits for what is to happen.
 const patience = 20 * time.Second
 
-// askedOften is a register that counts how often it is asked.
-type askedOften struct {
+// counted is a register that counts what it is asked, and fails as often as it is
+// told to.
+type counted struct {
 	session.Register
-	queries atomic.Int64
+	queries, sessions, fail atomic.Int64
 }
 
-func (a *askedOften) Standings(ctx context.Context, ids []string) (map[string]session.Standing, error) {
-	a.queries.Add(1)
-	return a.Register.Standings(ctx, ids)
+func (c *counted) Standings(ctx context.Context, ids []string) (map[string]session.Standing, error) {
+	c.queries.Add(1)
+	c.sessions.Add(int64(len(ids)))
+	if c.fail.Add(-1) >= 0 {
+		return nil, retry.ErrLater
+	}
+	return c.Register.Standings(ctx, ids)
 }
 
 // tower is one process: a manager whose lookout is running.
 type tower struct {
 	*desk
-	asked *askedOften
+	asked *counted
 }
 
 // towerOn builds one on a store. Its sessions end by themselves after idle.
 func towerOn(t *testing.T, db *store.DB, idle time.Duration) *tower {
 	t.Helper()
-	asked := &askedOften{Register: db}
+	asked := &counted{Register: db}
 	logger := slog.New(slog.DiscardHandler)
 	d := &desk{db: db, now: time.Now()}
 	d.Manager = &session.Manager{
@@ -276,7 +282,9 @@ func TestADatabaseThatIsAwayTellsOfNoEnd(t *testing.T) {
 	go func() { running <- db.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		<-running
+		if err := <-running; err != nil {
+			t.Errorf("Run: %v", err)
+		}
 	})
 	testdb.AwaitHearing(db)
 	o := towerOn(t, db, 3*time.Second)
@@ -303,6 +311,21 @@ func TestADatabaseThatIsAwayTellsOfNoEnd(t *testing.T) {
 	wantEnd(t, ends, session.LoggedOut)
 }
 
+func TestAQueryThatFailsIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	o := towerOn(t, testdb.SQLite(t)(), time.Hour)
+	s, token := o.signIn(t, "alice")
+	ends := o.Ended(o.entered(t, token))
+	o.asked.fail.Store(3)
+	if _, err := o.End(t.Context(), s.UserID, s.ID, session.LoggedOut); err != nil {
+		t.Fatal(err)
+	}
+	wantEnd(t, ends, session.LoggedOut)
+	if got := o.asked.queries.Load(); got != 4 {
+		t.Errorf("the store was asked %d times, want 4", got)
+	}
+}
+
 func TestWhoLeavesIsToldOfNoEnd(t *testing.T) {
 	t.Parallel()
 	o := towerOn(t, testdb.SQLite(t)(), time.Hour)
@@ -326,6 +349,25 @@ func TestWhoLeavesIsToldOfNoEnd(t *testing.T) {
 	}
 	if got := o.Lookout.Watchers(); got > 2 { // whose Over may be about to leave
 		t.Errorf("%d wait, want one", got)
+	}
+	// Nobody asks about a session that nobody waits for any more.
+	s, last := o.signIn(t, "bob")
+	passing, leave := context.WithCancel(o.entered(t, last))
+	passed := o.Ended(passing)
+	leave()
+	<-passed
+	if _, err := o.End(t.Context(), s.UserID, s.ID, session.LoggedOut); err != nil {
+		t.Fatal(err)
+	}
+	o.ForgetAll()
+	s, last = o.signIn(t, "bob")
+	ends = o.Ended(o.entered(t, last))
+	if _, err := o.End(t.Context(), s.UserID, s.ID, session.LoggedOut); err != nil {
+		t.Fatal(err)
+	}
+	wantEnd(t, ends, session.LoggedOut)
+	if got := o.asked.sessions.Load(); got != 2 {
+		t.Errorf("asked about %d sessions, want Alice's and the last one", got)
 	}
 	if end, ok := <-o.Ended(t.Context()); ok {
 		t.Errorf("without a session: got %v", end)
