@@ -58,8 +58,8 @@ func (a attacker) malformedHTTP() []hostile {
 		hostile{"expect: something", a.asks("{__typename}", "Expect: 200-"+canary), status(417)},
 		hostile{"upgrade: to what nobody speaks", a.request("GET", "/graphql?query={__typename}", "", "Connection: Upgrade, close", "Upgrade: "+canary), status(200, 400, 426)},
 		hostile{"upgrade: h2c by HTTP/1.1", a.request("GET", "/graphql?query={__typename}", "", "Connection: Upgrade, HTTP2-Settings, close", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"), status(200, 400, 426)},
-		hostile{"HTTP/2: a preface and no more", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", status(0, 400, 505)},
-		hostile{"HTTP/2: a preface and rubbish", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + strings.Repeat("\xff", 1000), status(0, 400, 505)},
+		hostile{"HTTP/2: a preface and no more", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", want{}},
+		hostile{"HTTP/2: a preface and rubbish", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + strings.Repeat("\xff", 1000), want{}},
 	)
 }
 
@@ -152,7 +152,7 @@ func (a attacker) mediaTypes() []hostile {
 		hostile{"media type: none", a.post(body, "Content-Type: -"), refusal(415, "BAD_USER_INPUT")},
 		hostile{"media type: a multipart upload", a.post(multipart, "Content-Type: multipart/form-data; boundary=x"), refusal(415, "BAD_USER_INPUT")},
 		hostile{"media type: a multipart upload without boundary", a.post(multipart, "Content-Type: multipart/form-data"), refusal(415, "BAD_USER_INPUT")},
-		hostile{"media type: 10 KB", a.post(body, "Content-Type: application/json; x="+strings.Repeat("y", 10<<10)), status(200, 415)},
+		hostile{"media type: 10 KB", a.asks("{__typename}", "Content-Type: application/json; x="+strings.Repeat("y", 10<<10)), status(200, 415)},
 		hostile{"coding: gzip", a.post("\x1f\x8b\x08\x00", "Content-Encoding: gzip"), refusal(415, "BAD_USER_INPUT")},
 		hostile{"coding: a bomb that says nothing", a.post(strings.Repeat("\x1f\x8b\x08\x00", 1000)), refusal(400, "BAD_USER_INPUT")},
 		hostile{"coding: unknown", a.post(body, "Content-Encoding: "+canary), refusal(415, "BAD_USER_INPUT")},

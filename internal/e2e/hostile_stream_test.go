@@ -141,7 +141,7 @@ func (a attacker) webSockets() []hostile {
 		"a close of one byte":         {frame(0x88, "x"), []int{0, 1002, 1007}},
 		"a close with a strange code": {frame(0x88, "\x00\x01"), []int{0, 1, 1002}},
 		"no mask":                     {"\x81\x02{}", []int{0, 1002}},
-		"a length of exabytes":        {"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", []int{0, 1009, 1002, 4400}},
+		"a length of exabytes":        {"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", []int{0, 1009, 1002, 4400, 4408}},
 		"1,000 pieces":                {frame(0x01, " ") + strings.Repeat(frame(0x00, " "), 1000) + frame(0x80, "x"), []int{4400}},
 		"not a WebSocket any more":    {"GET / HTTP/1.1\r\n\r\n", []int{0, 1002}},
 		"1,000 words at once":         {text(hello) + strings.Repeat(text(`{"type":"ping"}`), 1000) + text(canary), []int{4400}},

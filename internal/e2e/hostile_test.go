@@ -30,7 +30,7 @@ type hostile struct {
 }
 
 // want is what a hostile request may get. 0 among the statuses: the connection ends
-// without an answer. No status is a 5xx but those that net/http gives before any
+// without an answer; nil: what comes is not HTTP/1.1. No status is a 5xx but those that net/http gives before any
 // handler sees the request: 501 for a transfer coding that it does not know
 // (RFC 9112, section 6.1), 505 for another version of HTTP.
 type want struct {
@@ -152,7 +152,7 @@ func (a attacker) attack(t *testing.T, attacks []hostile) {
 	t.Helper()
 	queue := make(chan hostile)
 	done := make(chan struct{})
-	const hands = 8
+	const hands = 32 // most of them wait
 	for range hands {
 		go func() {
 			defer func() { done <- struct{}{} }()
@@ -172,11 +172,7 @@ func (a attacker) attack(t *testing.T, attacks []hostile) {
 
 // check sends the request and looks at the answer.
 func (a attacker) check(t *testing.T, h hostile) {
-	begin := time.Now()
 	answer, err := exchange(a.host, h.wire)
-	if took := time.Since(begin); took > 2*time.Second {
-		t.Logf("SLOW %s: %v", h.name, took)
-	}
 	if err != nil {
 		t.Errorf("%s: %v", h.name, err)
 		return
@@ -186,6 +182,9 @@ func (a attacker) check(t *testing.T, h hostile) {
 	}
 	if n := len(statusLine.FindAll(answer, -1)); n > 1 {
 		t.Errorf("%s: %d answers to one request: %.2000s", h.name, n, answer)
+	}
+	if h.statuses == nil {
+		return
 	}
 	if len(answer) == 0 {
 		if !slices.Contains(h.statuses, 0) {
