@@ -235,7 +235,7 @@ func build(
 		Callers:         callers(sessions, limiter, logger),
 	})
 	api.AddTransport(graphqlhttp.Events{MaxBodyBytes: cfg.MaxBodyBytes, Streams: streams, Ended: sessions.Over})
-	api.AddTransport(graphqlhttp.Transport{MaxBodyBytes: cfg.MaxBodyBytes})
+	api.AddTransport(graphqlhttp.Transport{MaxBodyBytes: cfg.MaxBodyBytes, Profile: graphqlhttp.Profile(cfg.HTTPProfile)})
 	page, err := playground.Handler(playground.Options{Playground: cfg.Playground, SignedIn: signedInAs})
 	if err != nil {
 		return nil, fmt.Errorf("build playground: %w", err)
@@ -249,6 +249,7 @@ func build(
 		Routes:         routes,
 		Origin:         cfg.PublicURL.String(),
 		AllowedOrigins: cfg.AllowedOrigins,
+		Opened:         "/auth/",
 		SessionCookie:  sessions.CookieName(),
 		TrustedProxies: cfg.TrustedProxies,
 		Session:        sessions.Middleware,

@@ -85,7 +85,7 @@ var foreign = map[string][]string{
 	"github.com/graph-gophers":       {"internal/devrollup"},
 	"github.com/tink-crypto/tink-go": {"internal/vault"},
 	"github.com/maypok86/otter":      {"internal/cache", "internal/documents", "internal/httpserver", "internal/plan", "internal/upstream"},
-	"github.com/go-json-experiment":  {"internal/documents", "internal/plan"},
+	"github.com/go-json-experiment":  {"internal/documents", "internal/graphqlhttp", "internal/plan"},
 	"github.com/failsafe-go":         {"internal/upstream"},
 	"github.com/redis/go-redis":      {"internal/redis"},
 }

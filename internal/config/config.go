@@ -72,7 +72,8 @@ type Config struct {
 	MaxComplexity    int
 	MaxTokens        int
 	MaxBodyBytes     int64
-	RateLimit        int // requests a minute; 0: no limit
+	HTTPProfile      string // of GraphQL over HTTP: "audited" or "draft"
+	RateLimit        int    // requests a minute; 0: no limit
 	// MaxStreams is how many WebSocket connections and event streams may be open,
 	// of all and of one caller; 0: no limit.
 	MaxStreams          int

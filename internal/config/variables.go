@@ -113,6 +113,7 @@ func table(c *Config, env *Environment) []variable {
 		number("MAX_QUERY_COMPLEXITY", "fields of an operation, lists multiplied by their size; 0: no limit", 5000, &c.MaxComplexity),
 		number("MAX_QUERY_TOKENS", "lexical tokens of a document; 0: no limit", 5000, &c.MaxTokens),
 		number("MAX_BODY_BYTES", "size of a request body; 0: no limit", 256<<10, &c.MaxBodyBytes),
+		text("GRAPHQL_HTTP_PROFILE", "status and media type of GraphQL answers: audited, or draft", "audited", &c.HTTPProfile, oneOf("audited", "draft")),
 		number("RATE_LIMIT", "requests a minute for a session, or for an address without one; 0: no limit", 600, &c.RateLimit),
 		number("MAX_STREAMS", "WebSocket connections and event streams that may be open, of each replica; 0: no limit", 10_000, &c.MaxStreams),
 		number("MAX_STREAMS_PER_CALLER", "the same for a session, or for an address without one; 0: no limit", 50, &c.MaxStreamsPerCaller),

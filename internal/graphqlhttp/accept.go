@@ -24,12 +24,7 @@ func negotiate(r *http.Request, offers ...string) (media string, ok bool) {
 	if strings.TrimSpace(header) == "" {
 		return offers[0], true
 	}
-	var ranges []mediaRange
-	for text := range strings.SplitSeq(header, ",") {
-		if parsed, ok := parseRange(text); ok {
-			ranges = append(ranges, parsed)
-		}
-	}
+	ranges := parseAccept(header)
 	var best mediaRange
 	for _, offer := range offers {
 		if found := bestRange(ranges, offer); media == "" || found.preferredTo(best) {
@@ -85,6 +80,29 @@ func bestRange(ranges []mediaRange, media string) mediaRange {
 	return best
 }
 
+// parseAccept reads the elements of an Accept header. A comma may be quoted.
+func parseAccept(header string) []mediaRange {
+	var ranges []mediaRange
+	quoted, escaped := false, false
+	elements := strings.FieldsFuncSeq(header, func(c rune) bool {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted && c == '\\':
+			escaped = true
+		case c == '"':
+			quoted = !quoted
+		}
+		return c == ',' && !quoted
+	})
+	for text := range elements {
+		if parsed, ok := parseRange(text); ok {
+			ranges = append(ranges, parsed)
+		}
+	}
+	return ranges
+}
+
 // parseRange reads one element of an Accept header. What cannot be read, and
 // what asks for a charset but UTF-8, counts as absent.
 func parseRange(text string) (mediaRange, bool) {
@@ -94,8 +112,9 @@ func parseRange(text string) (mediaRange, bool) {
 	}
 	weight := 1.0
 	if q, given := params["q"]; given {
+		// ".2" is not to the letter, but old clients of Java's send it.
 		weight, err = strconv.ParseFloat(q, 64)
-		if err != nil || !(weight >= 0 && weight <= 1) {
+		if err != nil || strings.Trim(q, "0123456789.") != "" || weight > 1 {
 			return mediaRange{}, false
 		}
 	}

@@ -241,10 +241,10 @@ func (c *connection) answer(ctx context.Context, m message) *closing {
 // subscribe begins an operation. The caller holds mu.
 func (c *connection) subscribe(ctx context.Context, m message) *closing {
 	var members map[string]json.RawMessage
-	if !decodeValid(m.payload, &members) || members == nil {
+	if !decode(m.payload, &members) || members == nil {
 		return invalid("payload must be an object")
 	}
-	params, refusal := parseParams(members, decodeValid)
+	params, refusal := parseParams(members)
 	switch {
 	case refusal != nil:
 		return invalid(refusal.Message)

@@ -27,10 +27,16 @@ func prepare(
 	ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawParams,
 ) (*graphql.OperationContext, *graphql.Response) {
 	operation, errs := exec.CreateOperationContext(ctx, params)
-	if errs != nil {
-		return nil, exec.DispatchError(graphql.WithOperationContext(ctx, operation), sayWhich(errs))
+	if errs == nil {
+		return operation, nil
 	}
-	return operation, nil
+	if operation.Doc != nil && operation.Operation == nil { // gqlgen's error quotes the name
+		errs = gqlerror.List{{
+			Message:    "The parameter operationName must name an operation of the document; it may be left out where there is one.",
+			Extensions: map[string]any{"code": codeValidationFailed},
+		}}
+	}
+	return nil, exec.DispatchError(graphql.WithOperationContext(ctx, operation), sayWhich(errs))
 }
 
 // run executes the operation, and calls emit with each of its responses until there

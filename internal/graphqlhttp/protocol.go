@@ -3,9 +3,9 @@ package graphqlhttp
 import (
 	"encoding/json"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/coder/websocket"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // The subprotocols: ours, and the older one, which shares its clients but not its
@@ -78,21 +78,21 @@ func parseMessage(kind websocket.MessageType, content []byte) (message, *closing
 	switch {
 	case kind != websocket.MessageText:
 		return m, errMessageNotText
-	case !utf8.Valid(content) || json.Unmarshal(content, &members) != nil || members == nil:
+	case !jsontext.Value(content).IsValid() || json.Unmarshal(content, &members) != nil || members == nil:
 		return m, errMessageNotObject
-	case !decodeValid(members["type"], &m.kind):
+	case !decode(members["type"], &m.kind):
 		return m, invalid("type must be a string")
 	}
 	m.payload = members["payload"]
 	switch m.kind {
 	case typeSubscribe, typeComplete:
-		if !decodeValid(members["id"], &m.id) || m.id == "" || len(m.id) > maxID {
+		if !decode(members["id"], &m.id) || m.id == "" || len(m.id) > maxID {
 			return m, invalid(fmt.Sprintf("id must be a string of 1 to %d bytes", maxID))
 		}
 		return m, nil
 	case typeInit, typePing, typePong:
 		var payload map[string]json.RawMessage
-		if !decodeValid(m.payload, &payload) {
+		if !decode(m.payload, &payload) {
 			return m, invalid("payload must be an object or null")
 		}
 		return m, nil
@@ -105,11 +105,11 @@ func parseMessage(kind websocket.MessageType, content []byte) (message, *closing
 // nothing.
 func authorization(payload json.RawMessage) (string, *closing) {
 	var members map[string]json.RawMessage
-	_ = decodeValid(payload, &members) // an object, as parseMessage found
+	_ = decode(payload, &members) // an object, as parseMessage found
 	for _, name := range []string{"Authorization", "authorization"} {
 		var value string
 		switch {
-		case !decodeValid(members[name], &value):
+		case !decode(members[name], &value):
 			return "", invalid(name + " must be a string")
 		case value != "":
 			return value, nil

@@ -175,7 +175,7 @@ func (e events) begin() {
 	h := e.w.Header()
 	h.Set("Content-Type", mediaEvents+"; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx would keep events back
+	h.Set("X-Accel-Buffering", "no")           // nginx would keep events back
 	_ = e.control.SetReadDeadline(time.Time{}) // a test's recorder has none
 }
 

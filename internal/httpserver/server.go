@@ -21,6 +21,16 @@ const (
 	maxHeaderBytes  = 64 << 10
 )
 
+// The limits of a connection by HTTP/2. A proxy sends many users' requests over
+// one, so there may be many at a time; none has a body that is worth a larger
+// window. A connection that is dead without having said so is closed.
+const (
+	maxStreams      = 250
+	streamWindow    = 256 << 10
+	pingAfter       = 30 * time.Second
+	pingAnswerLimit = 15 * time.Second
+)
+
 // Listen opens a TCP listener, whose Addr says which port was taken for port 0.
 func Listen(ctx context.Context, address string) (net.Listener, error) {
 	var config net.ListenConfig
@@ -58,6 +68,7 @@ type Server struct {
 func (s *Server) Run(ctx context.Context) error {
 	public := s.server(ctx, s.Public)
 	public.ReadTimeout, public.WriteTimeout = readLimit, writeLimit
+	speakHTTP2(public)
 	admin := s.server(ctx, s.Admin) // without limits: a profile takes its time
 
 	failed := make(chan error, 2)
@@ -95,6 +106,20 @@ func (s *Server) server(ctx context.Context, handler http.Handler) *http.Server 
 		ErrorLog:          slog.NewLogLogger(s.Logger.Handler(), slog.LevelWarn),
 		// Requests outlive ctx: its end is where the grace begins.
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+}
+
+// speakHTTP2 lets a proxy, which ends TLS, come by HTTP/2 with prior knowledge (RFC
+// 9113, section 3.3) beside HTTP/1.1.
+func speakHTTP2(server *http.Server) {
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	server.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams:      maxStreams,
+		MaxReceiveBufferPerStream: streamWindow,
+		SendPingTimeout:           pingAfter,
+		PingTimeout:               pingAnswerLimit,
 	}
 }
 

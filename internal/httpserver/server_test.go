@@ -63,12 +63,19 @@ func listen(t *testing.T) net.Listener {
 	return listener
 }
 
-// inFlight sends a request and returns once it is being served.
-func (s *started) inFlight(t *testing.T) <-chan string {
+// transports are the protocols of clients.
+func transports() map[string]*http.Transport {
+	priorKnowledge := new(http.Protocols)
+	priorKnowledge.SetUnencryptedHTTP2(true)
+	return map[string]*http.Transport{"HTTP/1.1": {}, "HTTP/2.0": {Protocols: priorKnowledge}}
+}
+
+// inFlight sends a request by the transport and returns once it is being served.
+func (s *started) inFlight(t *testing.T, transport *http.Transport) <-chan string {
 	t.Helper()
 	got := make(chan string, 1)
 	go func() {
-		_, body, err := tryFetch(t, s.public)
+		_, body, err := tryFetchBy(t, transport, s.public)
 		if err != nil {
 			body = "broken off"
 		}
@@ -90,37 +97,64 @@ func (s *started) awaitDraining(t *testing.T) {
 
 func TestServerFinishesRequestsBeforeItStops(t *testing.T) {
 	t.Parallel()
-	s := start(t, time.Minute)
-	body := s.inFlight(t)
-	s.stop()
-	s.awaitDraining(t)
-	if response, _ := fetch(t, s.admin+"/healthz"); response.StatusCode != http.StatusOK {
-		t.Errorf("liveness while stopping: got %d, want 200", response.StatusCode)
-	}
-	close(s.release)
-	if got := <-body; got != "whole" {
-		t.Errorf("request in flight: got %q, want whole", got)
-	}
-	if err := <-s.done; err != nil {
-		t.Errorf("Run: %v", err)
-	}
-	for _, url := range []string{s.public, s.admin} {
-		if _, _, err := tryFetch(t, url); err == nil {
-			t.Errorf("%s still answers", url)
-		}
+	for protocol, transport := range transports() {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, time.Minute)
+			body := s.inFlight(t, transport)
+			s.stop()
+			s.awaitDraining(t)
+			if response, _ := fetch(t, s.admin+"/healthz"); response.StatusCode != http.StatusOK {
+				t.Errorf("liveness while stopping: got %d, want 200", response.StatusCode)
+			}
+			close(s.release)
+			if got := <-body; got != "whole" {
+				t.Errorf("request in flight: got %q, want whole", got)
+			}
+			if err := <-s.done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+			for _, url := range []string{s.public, s.admin} {
+				if _, _, err := tryFetch(t, url); err == nil {
+					t.Errorf("%s still answers", url)
+				}
+			}
+		})
 	}
 }
 
 func TestServerCutsRequestsOffAfterTheGrace(t *testing.T) {
 	t.Parallel()
-	s := start(t, time.Millisecond)
-	body := s.inFlight(t)
+	for protocol, transport := range transports() {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, time.Millisecond)
+			body := s.inFlight(t, transport)
+			s.stop()
+			if err := <-s.done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+			if got := <-body; got != "broken off" {
+				t.Errorf("request in flight: got %q, want it broken off", got)
+			}
+		})
+	}
+}
+
+func TestServerSpeaksBothProtocols(t *testing.T) {
+	t.Parallel()
+	s := start(t, time.Minute)
+	close(s.release)
+	for protocol, transport := range transports() {
+		response, body, err := tryFetchBy(t, transport, s.public)
+		if err != nil || response.Proto != protocol || body != "whole" {
+			t.Errorf("%s: got %v %q, %v", protocol, response, body, err)
+		}
+		<-s.entered
+	}
 	s.stop()
 	if err := <-s.done; err != nil {
 		t.Errorf("Run: %v", err)
-	}
-	if got := <-body; got != "broken off" {
-		t.Errorf("request in flight: got %q, want it broken off", got)
 	}
 }
 
