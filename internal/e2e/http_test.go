@@ -68,3 +68,13 @@ func TestAnswersByHTTP2(t *testing.T) {
 		}
 	}
 }
+
+func TestTheDraftOfGraphQLOverHTTP(t *testing.T) {
+	t.Parallel()
+	w := found(t, sqlite(t), rollup, map[string]string{"GRAPHQL_HTTP_PROFILE": "draft"})
+	resp, body := w.browser(t).post(t, w.url+"/graphql", "application/json", `{"query":"{nope}"}`)
+	const want = "application/graphql-response+json; charset=utf-8"
+	if resp.StatusCode != http.StatusUnprocessableEntity || resp.Header.Get("Content-Type") != want {
+		t.Errorf("got %d %q, want 422 %q; body %s", resp.StatusCode, resp.Header.Get("Content-Type"), want, body)
+	}
+}
