@@ -196,11 +196,15 @@ func build(
 			Logger:    logger,
 		},
 		Introspection: cfg.Introspection,
-		MaxDepth:      cfg.MaxDepth,
-		MaxComplexity: cfg.MaxComplexity,
-		MaxTokens:     cfg.MaxTokens,
-		Timeout:       cfg.OperationTimeout,
-		TellCost:      cfg.Development,
+		Limits: graph.Limits{
+			Depth:      cfg.MaxDepth,
+			Cost:       cfg.MaxComplexity,
+			Aliases:    cfg.MaxAliases,
+			RootFields: cfg.MaxRootFields,
+			Tokens:     cfg.MaxTokens,
+		},
+		Timeout:  cfg.OperationTimeout,
+		TellCost: cfg.Development,
 	})
 	api.AddTransport(graphqlhttp.Transport{MaxBodyBytes: cfg.MaxBodyBytes})
 	page, err := playground.Handler(playground.Options{Playground: cfg.Playground, SignedIn: signedInAs})

@@ -68,6 +68,8 @@ type Config struct {
 	MaxDepth         int
 	MaxComplexity    int
 	MaxTokens        int
+	MaxAliases       int
+	MaxRootFields    int
 	MaxBodyBytes     int64
 	RateLimit        int // requests a minute; 0: no limit
 
