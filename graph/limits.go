@@ -64,17 +64,16 @@ func (*gate) ExtensionName() string { return "Gate" }
 func (*gate) Validate(graphql.ExecutableSchema) error { return nil }
 
 // Get implements graphql.Cache for gqlgen's executor, which so reads no document
-// itself.
-func (g *gate) Get(_ context.Context, text string) (*ast.QueryDocument, bool) {
-	d, ok := g.reader.Remembered(text)
-	if !ok {
+// itself: the one of the operation under way has been read.
+func (*gate) Get(ctx context.Context, _ string) (*ast.QueryDocument, bool) {
+	e := entryOf(graphql.GetOperationContext(ctx))
+	if e == nil {
 		return nil, false
 	}
-	return d.QueryDocument, true
+	return e.document.QueryDocument, true
 }
 
-// Add implements graphql.Cache. It remembers nothing: what is to be remembered the
-// reader has read.
+// Add implements graphql.Cache. What is to be remembered, the reader remembers.
 func (*gate) Add(context.Context, string, *ast.QueryDocument) {}
 
 // entryExtension is under what the statistics of an operation hold its entry.

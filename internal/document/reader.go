@@ -3,6 +3,7 @@ package document
 import (
 	"errors"
 	"math"
+	"strings"
 
 	"github.com/maypok86/otter/v2"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -17,12 +18,17 @@ const (
 	// maxBytes is about how much memory the documents may take that a Reader
 	// remembers, and tokenBytes is what each of their tokens takes in it.
 	maxBytes   = 32 << 20
-	tokenBytes = 150
+	tokenBytes = 230
 	// maxSteps bounds the work that a document makes by its fragments: how many
 	// selections the validation comes by, and how many are compared.
 	maxSteps = 50_000
-	// maxErrors is how many errors of a document are told.
-	maxErrors = 10
+	// maxErrors is how many errors of a document are told, and maxMessage how many
+	// bytes of each: names in it are the client's.
+	maxErrors  = 10
+	maxMessage = 500
+	// maxSuggest is how long a document may be for names to be suggested: to look for
+	// them takes as long as its names are, times the schema's.
+	maxSuggest = 20_000
 )
 
 // Kind says why a document is refused.
@@ -94,9 +100,9 @@ func (r *Reader) Read(text string, trusted bool) (*Document, *Refusal) {
 	}
 	parsed, err := parser.ParseQuery(&ast.Source{Input: text})
 	if err != nil {
-		return nil, &Refusal{Kind: NotParsed, Errors: gqlerror.List{located(err)}}
+		return nil, &Refusal{Kind: NotParsed, Errors: told(gqlerror.List{located(err)})}
 	}
-	if refusal := r.refusal(parsed); refusal != nil {
+	if refusal := r.refusal(parsed, len(text) <= maxSuggest); refusal != nil {
 		return nil, refusal
 	}
 	bytes := min(len(text)+tokens*tokenBytes, maxBytes)
@@ -113,6 +119,17 @@ func located(err error) *gqlerror.Error {
 	return gqlerror.Errorf("The document could not be read.")
 }
 
+// told is as much of the errors as a client is told.
+func told(errs gqlerror.List) gqlerror.List {
+	errs = errs[:min(len(errs), maxErrors)]
+	for _, err := range errs {
+		if len(err.Message) > maxMessage {
+			err.Message = strings.ToValidUTF8(err.Message[:maxMessage], "") + "…"
+		}
+	}
+	return errs
+}
+
 // count returns how many tokens the text has, as far as most and one more, comments
 // among them, up to the first thing that is none.
 func count(text string, most int) int {
@@ -126,7 +143,7 @@ func count(text string, most int) int {
 }
 
 // refusal is what is wrong with the document.
-func (r *Reader) refusal(d *ast.QueryDocument) *Refusal {
+func (r *Reader) refusal(d *ast.QueryDocument, short bool) *Refusal {
 	if len(d.Operations) == 0 {
 		return refuse(Invalid, "The document has no operation.")
 	}
@@ -136,10 +153,10 @@ func (r *Reader) refusal(d *ast.QueryDocument) *Refusal {
 	}
 	errs := validator.ValidateWithRules(r.schema, d, newRules(false))
 	if len(errs) > 0 {
-		if r.suggest && len(errs) <= maxErrors { // looking for names is slow
+		if r.suggest && short && len(errs) <= maxErrors {
 			errs = validator.ValidateWithRules(r.schema, d, newRules(true))
 		}
-		return &Refusal{Kind: Invalid, Errors: errs[:min(len(errs), maxErrors)]}
+		return &Refusal{Kind: Invalid, Errors: told(errs)}
 	}
 	conflict, whole := findConflict(r.schema, d)
 	switch {

@@ -101,12 +101,10 @@ func TestNamesAreSuggestedWhereTheSchemaIsOpen(t *testing.T) {
 	t.Parallel()
 	r := document.NewReader(newSchema(t), 0, true)
 	for text, want := range map[string]string{
-		"{ me { nam } }":                                 `Did you mean "name"?`,
-		"{ node(idd: 1) { id } }":                        `Did you mean "id"?`,
-		"{ node(id: 1) { ... on Users { id } } }":        `Did you mean "User"?`,
-		"{ users(filter: {color: RAD}) { id } }":         `Did you mean the enum value "RED"?`,
-		"{ users(filter: {colour: RED}) { id } }":        `Did you mean "color"?`,
-		"query($n: Users) { me { friends(first: $n) } }": `Did you mean "User"?`,
+		"{ me { nam } }":                          `Did you mean "name"?`,
+		"{ node(idd: 1) { id } }":                 `Did you mean "id"?`,
+		"{ users(filter: {color: RAD}) { id } }":  `Did you mean the enum value "RED"?`,
+		"{ users(filter: {colour: RED}) { id } }": `Did you mean "color"?`,
 	} {
 		_, refusal := r.Read(text, false)
 		if refusal == nil || !strings.Contains(refusal.Errors.Error(), want) {
@@ -150,6 +148,9 @@ func hostile() map[string]string {
 		"a long list, again":        "{" + list(10, " users(flags: ["+list(480, "true ")+"]) { id }") + "}",
 		"unknown arguments":         "{ node(" + each(1500, " a%d: 1 #%d\n") + ") { id } }",
 		"a list of lists":           "{ users(flags: " + list(2400, "[") + list(2400, "]") + ") { id } }",
+		"a very long name":          "{ me { " + list(1, strings.Repeat("n", 250_000)) + " } }",
+		"very long names":           "{ me { " + list(9, " "+strings.Repeat("n", 25_000)) + " } }",
+		"a very long string":        `{ node(id: "` + strings.Repeat("n", 250_000) + `") { id } }`,
 		"an object with many of it": "{ users(filter: {" + each(1500, " a%d: 1 #%d\n") + "}) { id } }",
 	}
 }
@@ -158,7 +159,7 @@ func hostile() map[string]string {
 func BenchmarkHostile(b *testing.B) {
 	for name, text := range hostile() {
 		b.Run(name, func(b *testing.B) {
-			r := document.NewReader(newSchema(b), 0, false)
+			r := document.NewReader(newSchema(b), 0, true)
 			for i := 0; b.Loop(); i++ {
 				_, _ = r.Read(fmt.Sprint(text, "#", i), false) // never the one that is remembered
 			}
@@ -171,8 +172,8 @@ func TestNoDocumentHasManyErrors(t *testing.T) {
 	for _, suggest := range []bool{false, true} {
 		r := document.NewReader(newSchema(t), 0, suggest)
 		for name, text := range hostile() {
-			if _, refusal := r.Read(text, false); refusal != nil && len(refusal.Errors) > 10 {
-				t.Errorf("%s: got %d errors", name, len(refusal.Errors))
+			if _, refusal := r.Read(text, false); refusal != nil && len(refusal.Errors.Error()) > 10_000 {
+				t.Errorf("%s: got %d errors, of %d bytes", name, len(refusal.Errors), len(refusal.Errors.Error()))
 			}
 		}
 	}
