@@ -39,6 +39,7 @@ type house struct {
 	keeper      *grant.Keeper
 	revocations *grant.Revocations
 	housekeeper *store.Housekeeper
+	limiter     *httpserver.RateLimiter
 	redis       *redis.Client // nil: there is none
 	public      http.Handler
 }
@@ -47,6 +48,7 @@ type house struct {
 func (h *house) close() {
 	h.planner.Close()
 	h.answers.Close()
+	h.limiter.Close()
 	if h.redis != nil {
 		_ = h.redis.Close()
 	}
@@ -165,7 +167,11 @@ func build(
 		Now:       time.Now,
 		Logger:    logger,
 	}
-	limiter := httpserver.NewRateLimiter(httpserver.RateLimits{PerMinute: cfg.RateLimit, Key: sessionKey, Now: time.Now})
+	limits := httpserver.RateLimits{PerMinute: cfg.RateLimit, Key: sessionKey, Now: time.Now}
+	if shared != nil && cfg.RateLimit > 0 {
+		limits.Shared = shared.Counter(cfg.RateLimit)
+	}
+	limiter := httpserver.NewRateLimiter(limits)
 	planner := plan.New(graph.Schema())
 	answers := upstream.NewAnswers(cfg.GalaxyCache, cfg.GalaxyCacheBytes, shelf, time.Now)
 	answers.Observer = metrics
@@ -232,7 +238,7 @@ func build(
 	}.Handler()
 	return &house{
 		provider: provider, galaxy: galaxy, planner: planner, answers: answers, sessions: sessions, signIn: signIn, grants: grants,
-		keeper: keeper, revocations: revocations, housekeeper: housekeeper, redis: shared, public: handler,
+		keeper: keeper, revocations: revocations, housekeeper: housekeeper, limiter: limiter, redis: shared, public: handler,
 	}, nil
 }
 
