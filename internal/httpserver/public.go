@@ -31,8 +31,8 @@ type Public struct {
 	TrustedProxies []netip.Prefix
 	// Session puts the request's session into its context.
 	Session Middleware
-	// Remembers reports whether the request's session is known without asking the
-	// store, or the request has no credentials to look up.
+	// Remembers reports whether the request's credentials are known to be somebody's,
+	// or it has none: those that are not may be made up, and cost a look-up.
 	Remembers func(*http.Request) bool
 	// Limiter counts the requests; nil: nobody does.
 	Limiter *RateLimiter
