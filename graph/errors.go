@@ -39,6 +39,10 @@ const (
 	codeTooComplex          = "QUERY_TOO_COMPLEX"
 	codeValidationFailed    = "GRAPHQL_VALIDATION_FAILED"
 	codeInternal            = "INTERNAL_SERVER_ERROR"
+
+	codePersistedNotFound     = "PERSISTED_QUERY_NOT_FOUND"
+	codePersistedNotSupported = "PERSISTED_QUERY_NOT_SUPPORTED"
+	codeNotAllowed            = "OPERATION_NOT_ALLOWED"
 )
 
 // The values of extensions.service.

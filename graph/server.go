@@ -29,7 +29,10 @@ type Config struct {
 	// TellCost says in every response what the operation cost upstream, also where
 	// CostHeader does not ask for it.
 	TellCost bool
-	// Timeout ends an operation that takes longer; 0 is no limit.
+	// Documents are what clients may name instead of sending it.
+	Documents Documents
+	// Timeout ends an operation that takes longer, but no subscription, which may
+	// wait for its event as long as it takes; 0 is no limit.
 	Timeout time.Duration
 }
 
@@ -51,7 +54,9 @@ func NewServer(cfg Config) *handler.Server {
 	server.SetQueryCache(lru.New[*ast.QueryDocument](cachedDocuments))
 	server.SetParserTokenLimit(cfg.MaxTokens)
 	server.SetDisableSuggestion(!cfg.Introspection)
+	server.Use(persisted{cfg.Documents})
 	server.Use(&limits{depth: cfg.MaxDepth, fields: cfg.MaxComplexity, introspection: cfg.Introspection})
+	server.Use(oneStream{})
 	server.AroundOperations(r.plans)
 	server.AroundOperations(watchOutage)
 	server.AroundResponses(tellCost(cfg.TellCost))
@@ -80,9 +85,13 @@ func costs() generated.ComplexityRoot {
 	return c
 }
 
-// deadline ends the context of what takes too long.
+// deadline ends the context of what takes too long. A subscription's response
+// includes the wait for its event, which then has only plain fields to resolve.
 func deadline(limit time.Duration) graphql.ResponseMiddleware {
 	return func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+		if subscribes(ctx) {
+			return next(ctx)
+		}
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		return next(ctx)

@@ -41,6 +41,17 @@ func InternalError() Refusal {
 	return Refusal{Status: http.StatusInternalServerError, Code: CodeInternal, Message: "Internal error."}
 }
 
+// Unavailable is the answer where it cannot be told now who is calling: nobody is
+// taken for signed out.
+func Unavailable() Refusal {
+	return Refusal{
+		Status:     http.StatusServiceUnavailable,
+		Code:       CodeInternal,
+		Message:    "The service is not available right now. You are not signed out.",
+		RetryAfter: time.Second,
+	}
+}
+
 // Text is what the caller reads: the message, and for an internal error the
 // request's ID, by which the log tells more.
 func (f Refusal) Text(ctx context.Context) string {

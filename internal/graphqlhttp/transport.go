@@ -78,7 +78,7 @@ type answerer struct {
 
 // execute runs the operation and answers with its one response.
 func (a answerer) execute(ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawParams) {
-	operation, refused := createOperation(ctx, exec, params)
+	operation, refused := prepare(ctx, exec, params)
 	if refused != nil {
 		a.respond(refused)
 		return
@@ -97,29 +97,12 @@ func (a answerer) execute(ctx context.Context, exec graphql.GraphExecutor, param
 	a.respond(response)
 }
 
-// createOperation parses and validates the request, or returns the response that
-// says why it is not executed.
-func createOperation(
-	ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawParams,
-) (*graphql.OperationContext, *graphql.Response) {
-	operation, errs := exec.CreateOperationContext(ctx, params)
-	if errs == nil {
-		return operation, nil
-	}
-	if operation.Doc != nil && operation.Operation == nil { // gqlgen's error quotes the name
-		errs = gqlerror.List{{
-			Message:    "The parameter operationName must name an operation of the document; it may be left out where there is one.",
-			Extensions: map[string]any{"code": codeValidationFailed},
-		}}
-	}
-	return nil, exec.DispatchError(graphql.WithOperationContext(ctx, operation), sayWhich(errs))
-}
-
 // unsuitable returns why this kind of operation is not run by such a request.
 func (a answerer) unsuitable(kind ast.Operation) *Refusal {
 	switch {
 	case kind == ast.Subscription:
-		return badParameters("Subscriptions are not answered by a single response.")
+		return badParameters("Subscriptions are not answered by a single response: ask for " + mediaEvents +
+			" in Accept, or open a WebSocket with the subprotocol " + subprotocol + ".")
 	case kind == ast.Mutation && a.r.Method != http.MethodPost:
 		return notAllowed(a.w, "POST", "Mutations are run by POST alone.")
 	}

@@ -31,13 +31,14 @@ type Public struct {
 	TrustedProxies []netip.Prefix
 	// Session puts the request's session into its context.
 	Session Middleware
-	// RateLimit is how many requests a minute a caller may make; 0 is no limit.
-	RateLimit int
-	// RateKey names the caller that a request counts for, or is empty where its
-	// client address counts.
-	RateKey func(*http.Request) string
-	// Unlimited are the paths whose requests count for nobody: those of a few
-	// senders who speak for many users. It may be empty.
+	// Remembers reports whether the request's session is known without asking the
+	// store, or the request has no credentials to look up.
+	Remembers func(*http.Request) bool
+	// Limiter counts the requests; nil: nobody does.
+	Limiter *RateLimiter
+	// Unlimited are the paths whose requests count for nobody, unless they bring
+	// credentials that nobody knows: those of a few senders who speak for many users.
+	// It may be empty.
 	Unlimited []string
 	// Observe is told of each request how it ended: the pattern of its route,
 	// empty where none matched, the status, and how long it took. It may be nil.
@@ -63,8 +64,9 @@ func (p Public) Handler() http.Handler {
 		secure(p.Origin, p.Opened),
 		shareWith(p.AllowedOrigins),
 		refuseForeign(p.SessionCookie, append([]string{p.Origin}, p.AllowedOrigins...)),
+		p.Limiter.strangers(p.Remembers),
 		p.Session,
-		limitRate(p.RateLimit, p.RateKey, p.Unlimited, p.Now),
+		p.Limiter.members(p.Unlimited),
 		compress,
 	)
 }

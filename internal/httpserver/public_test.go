@@ -2,6 +2,7 @@ package httpserver_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -51,7 +52,7 @@ func newPublic(change func(*httpserver.Public)) http.Handler {
 		SessionCookie:  cookieName,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
 		Session:        func(next http.Handler) http.Handler { return next },
-		RateKey:        func(*http.Request) string { return "" },
+		Remembers:      func(*http.Request) bool { return true },
 		Logger:         slog.New(slog.DiscardHandler),
 		Now:            time.Now,
 	}
@@ -383,13 +384,30 @@ func TestAccessLogAndObserve(t *testing.T) {
 	}
 }
 
+// newLimiter counts for the session that headerSession found.
+func newLimiter(perMinute int, now func() time.Time) *httpserver.RateLimiter {
+	return httpserver.NewRateLimiter(httpserver.RateLimits{
+		PerMinute: perMinute,
+		Key:       func(ctx context.Context) string { return audit.ActorFrom(ctx).SessionID },
+		Now:       now,
+	})
+}
+
+// headerSession takes each request for one of the session that its header names.
+func headerSession(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		actor := audit.ActorFrom(r.Context())
+		actor.SessionID = r.Header.Get("Test-Session")
+		next.ServeHTTP(w, r.WithContext(audit.WithActor(r.Context(), actor)))
+	})
+}
+
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	clock := &manualClock{now: time.Unix(1_700_000_000, 0)}
 	h := newPublic(func(p *httpserver.Public) {
-		p.RateLimit = 2
-		p.Now = clock.Now
-		p.RateKey = func(r *http.Request) string { return r.Header.Get("Test-Session") }
+		p.Session = headerSession
+		p.Limiter = newLimiter(2, clock.Now)
 	})
 	post := func(session string, want int) answer {
 		t.Helper()
@@ -417,7 +435,7 @@ func TestRateLimit(t *testing.T) {
 
 func TestRateLimitCountsAnIPv6NetworkAsOne(t *testing.T) {
 	t.Parallel()
-	h := newPublic(func(p *httpserver.Public) { p.RateLimit = 1 })
+	h := newPublic(func(p *httpserver.Public) { p.Limiter = newLimiter(1, time.Now) })
 	status := func(remote string) int {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.RemoteAddr = remote
@@ -428,6 +446,69 @@ func TestRateLimitCountsAnIPv6NetworkAsOne(t *testing.T) {
 	got := []int{status("[2001:db8::1]:1"), status("[2001:db8::2]:1"), status("[2001:db8:0:1::1]:1")}
 	if diff := cmp.Diff([]int{200, 429, 200}, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhoMakesUpCredentialsIsRefusedBeforeTheyAreLookedUp(t *testing.T) {
+	t.Parallel()
+	var lookUps int
+	h := newPublic(func(p *httpserver.Public) {
+		p.Limiter = newLimiter(2, (&manualClock{now: time.Unix(1_700_000_000, 0)}).Now)
+		p.Remembers = func(r *http.Request) bool {
+			return r.Header.Get("Authorization") == "" || r.Header.Get("Test-Session") == "remembered"
+		}
+		p.Session = func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if !p.Remembers(r) {
+					lookUps++
+				}
+				headerSession(next).ServeHTTP(w, r)
+			})
+		}
+		p.Unlimited = []string{"/auth/logout"}
+	})
+	for _, step := range []struct {
+		name    string
+		path    string
+		session string // live, where there is one
+		want    int
+		lookUps int // until then
+	}{
+		{"a session that is not remembered counts for itself", "/graphql", "cold", 200, 1},
+		{"and again", "/graphql", "cold", 200, 2},
+		{"but no more often than it may", "/graphql", "cold", 429, 3},
+		{"a made-up one counts for the address", "/graphql", "", 200, 4},
+		{"also where nothing is limited", "/auth/logout", "", 200, 5},
+		{"then it is refused unseen", "/graphql", "", 429, 5},
+		{"there too", "/auth/logout", "", 429, 5},
+		{"a remembered one goes on", "/graphql", "remembered", 200, 5},
+		{"one that may be live is not looked up", "/graphql", "also cold", 429, 5},
+	} {
+		header := http.Header{"Authorization": {"Bearer x"}, "Test-Session": {step.session}}
+		if got := send(t, h, http.MethodPost, step.path, "", header); got.status != step.want || lookUps != step.lookUps {
+			t.Errorf("%s: got %d after %d look-ups, want %d after %d", step.name, got.status, lookUps, step.want, step.lookUps)
+		}
+	}
+	if got := send(t, h, http.MethodPost, "/auth/logout", "", nil); got.status != http.StatusOK {
+		t.Errorf("an unlimited path without credentials: got %d", got.status)
+	}
+}
+
+func TestEachOperationOfAConnectionCounts(t *testing.T) {
+	t.Parallel()
+	l := newLimiter(2, (&manualClock{now: time.Unix(1_700_000_000, 0)}).Now)
+	ctx := audit.WithActor(t.Context(), audit.Actor{SessionID: "alice", IPAddress: "192.0.2.1"})
+	for i, want := range []int{0, 0, http.StatusTooManyRequests} {
+		got := 0
+		if refusal := l.Admit(ctx); refusal != nil {
+			got = refusal.Status
+		}
+		if got != want {
+			t.Errorf("operation %d: got %d, want %d", i+1, got, want)
+		}
+	}
+	if httpserver.NewRateLimiter(httpserver.RateLimits{}).Admit(ctx) != nil {
+		t.Error("without a limit an operation was refused")
 	}
 }
 
@@ -451,7 +532,7 @@ func (c *manualClock) Advance(d time.Duration) {
 
 func TestRefusalOutsideGraphQLIsText(t *testing.T) {
 	t.Parallel()
-	h := newPublic(func(p *httpserver.Public) { p.RateLimit = 1 })
+	h := newPublic(func(p *httpserver.Public) { p.Limiter = newLimiter(1, time.Now) })
 	send(t, h, http.MethodGet, "/", "", nil)
 	got := send(t, h, http.MethodGet, "/auth/login", "", nil)
 	if got.status != http.StatusTooManyRequests || got.body != "Too many requests.\n" {
@@ -462,7 +543,7 @@ func TestRefusalOutsideGraphQLIsText(t *testing.T) {
 func TestUnlimitedPathsCountForNobody(t *testing.T) {
 	t.Parallel()
 	h := newPublic(func(p *httpserver.Public) {
-		p.RateLimit = 1
+		p.Limiter = newLimiter(1, time.Now)
 		p.Unlimited = []string{"/auth/logout"}
 	})
 	for range 5 {

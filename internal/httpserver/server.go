@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -48,6 +49,10 @@ type Server struct {
 	AdminListener  net.Listener
 	Admin          http.Handler
 	Health         *Health
+	// EndStreams ends what stays open for as long as its client wants, and returns
+	// when that is done or its context has ended. net/http waits for no WebSocket,
+	// and for an event stream in vain.
+	EndStreams func(context.Context) error
 	// Grace is how long requests in flight may go on once the server stops.
 	Grace  time.Duration
 	Logger *slog.Logger
@@ -56,7 +61,8 @@ type Server struct {
 // Run serves until ctx ends or a listener fails. It closes both listeners.
 //
 // When ctx ends, the process stops being ready and no connection is accepted
-// any more; requests in flight go on, and are cut off after Grace. The private
+// any more; streams are told to end, requests in flight go on, and all are cut off
+// after Grace. The private
 // listener is closed last, so that readiness and metrics are seen to the end.
 // The error is the failed listener's, or nil.
 func (s *Server) Run(ctx context.Context) error {
@@ -121,6 +127,13 @@ func speakHTTP2(server *http.Server) {
 func (s *Server) stop(ctx context.Context, server *http.Server) {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Grace)
 	defer cancel()
+	var streams sync.WaitGroup
+	streams.Go(func() {
+		if s.EndStreams(grace) != nil {
+			s.Logger.WarnContext(ctx, "streams cut off", "grace", s.Grace)
+		}
+	})
+	defer streams.Wait()
 	if err := server.Shutdown(grace); err != nil {
 		s.Logger.WarnContext(ctx, "requests cut off", "grace", s.Grace)
 		_ = server.Close()
