@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
 // persisted is a request that names its document, or brings it, or both.
@@ -257,6 +259,49 @@ func TestTrustedDocumentsOfEachTool(t *testing.T) {
 	}
 }
 
+func TestTrustedDocumentsAloneRunOverStreams(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "ops.json")
+	library(t, name, `{"me":"{ viewer { id } }"}`)
+	w := found(t, sqlite(t), rollup, map[string]string{"TRUSTED_DOCUMENTS": name})
+	const (
+		known   = `{"data":{"viewer":null}}`
+		another = `"code":"OPERATION_NOT_ALLOWED"`
+		unknown = `"code":"PERSISTED_QUERY_NOT_FOUND"`
+	)
+	for asks, want := range map[persisted]string{{id: "me"}: known, {hash: "me"}: known, {query: "{ session { id } }"}: another, {id: "you"}: unknown} {
+		for _, method := range []string{"GET", "POST"} {
+			req := asks.request(t, w.gateway, method)
+			req.Header.Set("Accept", "text/event-stream")
+			if resp, body := w.browser(t).send(t, req); !strings.Contains(body, want) || (resp.StatusCode == http.StatusOK) != (want == known) {
+				t.Errorf("events, %s %+v: got %d %s, want %s", method, asks, resp.StatusCode, body, want)
+			}
+		}
+	}
+	socket, resp, err := websocket.Dial(t.Context(), w.url+"/graphql", &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	if err != nil {
+		t.Fatalf("%v: %v", err, resp)
+	}
+	defer func() { _ = socket.CloseNow() }()
+	say := func(message string, want ...string) {
+		t.Helper()
+		if err := socket.Write(t.Context(), websocket.MessageText, []byte(message)); err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range want {
+			if _, got, err := socket.Read(t.Context()); err != nil || !strings.Contains(string(got), part) {
+				t.Errorf("%s: got %s, %v, want %s", message, got, err, part)
+			}
+		}
+	}
+	say(`{"type":"connection_init"}`, `"connection_ack"`)
+	say(`{"id":"1","type":"subscribe","payload":{"documentId":"me"}}`, known, `"complete"`)
+	say(`{"id":"2","type":"subscribe","payload":{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"me"}}}}`, known, `"complete"`)
+	say(`{"id":"3","type":"subscribe","payload":{"query":"{ session { id } }"}}`, another)
+	say(`{"id":"4","type":"subscribe","payload":{"query":"subscription { sessionEnded { at } }"}}`, another)
+	say(`{"id":"5","type":"subscribe","payload":{"documentId":"you"}}`, unknown)
+}
+
 func TestTrustedDocumentsAreReloadedWhileServing(t *testing.T) {
 	t.Parallel()
 	const kept = `"kept":"{ viewer { id } }"`
@@ -376,6 +421,7 @@ func TestNoAnswerIsForSharedCaches(t *testing.T) {
 		{"a hit for the newer media type", request("GET", persisted{hash: hashOf(query)}, "Accept", "application/graphql-response+json"), 200},
 		{"a hit by nobody", request("GET", persisted{hash: hashOf(query)}, "Authorization", "Bearer nobody"), 200},
 		{"a hit by POST", request("POST", persisted{hash: hashOf(query)}), 200},
+		{"a hit as a stream", request("GET", persisted{hash: hashOf(query)}, "Accept", "text/event-stream"), 200},
 		{"an error", request("GET", persisted{query: "{"}, "Accept", "application/graphql-response+json"), 400},
 		{"no parameters", request("GET", persisted{}), 400},
 		{"another method", request("DELETE", persisted{}), 405},
