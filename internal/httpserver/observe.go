@@ -103,5 +103,11 @@ func (w *response) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Flush implements http.Flusher. Compression looks for it here, and not beneath.
+func (w *response) Flush() { _ = w.FlushError() } // the next write fails too
+
+// FlushError sends what is written, for http.ResponseController.
+func (w *response) FlushError() error { return http.NewResponseController(w.ResponseWriter).Flush() }
+
 // Unwrap lets http.ResponseController reach the connection.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
