@@ -25,7 +25,7 @@ func observe(
 			response := &response{ResponseWriter: w}
 			whole := serve(logger, next, response, r)
 			took := now().Sub(start)
-			if report != nil {
+			if report != nil && !response.streamed() {
 				report(pattern, response.Status(), took)
 			}
 			logger.InfoContext(r.Context(), "request served",
@@ -82,6 +82,12 @@ func (w *response) Status() int {
 		return http.StatusOK
 	}
 	return w.status
+}
+
+// streamed reports whether the answer lasted for as long as its client wanted, which
+// says nothing of how fast requests are served.
+func (w *response) streamed() bool {
+	return w.status == http.StatusSwitchingProtocols || strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream")
 }
 
 // WriteHeader implements http.ResponseWriter.

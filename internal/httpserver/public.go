@@ -40,7 +40,7 @@ type Public struct {
 	// credentials that nobody knows: those of a few senders who speak for many users.
 	// It may be empty.
 	Unlimited []string
-	// Observe is told of each request how it ended: the pattern of its route,
+	// Observe is told of each request but streams how it ended: the pattern of its route,
 	// empty where none matched, the status, and how long it took. It may be nil.
 	Observe func(route string, status int, took time.Duration)
 	Logger  *slog.Logger
