@@ -8,6 +8,7 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
+	"go.opentelemetry.io/otel/trace"
 
 	"galaxygate/graph/generated"
 	"galaxygate/graph/model"
@@ -29,6 +30,8 @@ type Config struct {
 	// TellCost says in every response what the operation cost upstream, also where
 	// CostHeader does not ask for it.
 	TellCost bool
+	// Tracer makes a span of each operation; nil: none is made.
+	Tracer trace.Tracer
 	// Documents are what clients may name instead of sending it.
 	Documents Documents
 	// Timeout ends an operation that takes longer, but no subscription, which may
@@ -57,6 +60,9 @@ func NewServer(cfg Config) *handler.Server {
 	server.Use(persisted{cfg.Documents})
 	server.Use(&limits{depth: cfg.MaxDepth, fields: cfg.MaxComplexity, introspection: cfg.Introspection})
 	server.Use(oneStream{})
+	if cfg.Tracer != nil {
+		server.AroundResponses(spans(cfg.Tracer))
+	}
 	server.AroundOperations(r.plans)
 	server.AroundOperations(watchOutage)
 	server.AroundResponses(tellCost(cfg.TellCost))
