@@ -60,10 +60,14 @@ func (t *Traces) Request(
 	}
 }
 
+// traceparentLength is how long a traceparent of version 00 is.
+const traceparentLength = 55
+
 // parentOf is the span that the request's one traceparent names, else invalid.
 func parentOf(r *http.Request) trace.SpanContext {
 	values := r.Header["Traceparent"]
-	if len(values) != 1 {
+	// The library takes one of version 00 that goes on with a dash for valid.
+	if len(values) != 1 || strings.HasPrefix(values[0], "00-") && len(values[0]) != traceparentLength {
 		return trace.SpanContext{}
 	}
 	carrier := propagation.MapCarrier{"traceparent": values[0]}
