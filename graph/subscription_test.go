@@ -293,7 +293,7 @@ func TestWhoLeavesASubscriptionLeavesNothingBehind(t *testing.T) {
 
 func TestWhatASubscriptionMayBe(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(_ *world, cfg *graph.Config) { cfg.MaxDepth, cfg.MaxComplexity = 2, 10 })
+	w := newWorld(t, func(_ *world, cfg *graph.Config) { cfg.Limits = graph.Limits{Depth: 2, Cost: 10} })
 	p := w.signIn(alice)
 	for document, want := range map[string]string{
 		`subscription { __typename }`:                                                                   "GRAPHQL_VALIDATION_FAILED",

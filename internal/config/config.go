@@ -71,6 +71,8 @@ type Config struct {
 	MaxDepth         int
 	MaxComplexity    int
 	MaxTokens        int
+	MaxAliases       int
+	MaxRootFields    int
 	MaxBodyBytes     int64
 	HTTPProfile      string // of GraphQL over HTTP: "audited" or "draft"
 	RateLimit        int    // requests a minute; 0: no limit
@@ -81,6 +83,7 @@ type Config struct {
 
 	LogLevel  slog.Level
 	LogFormat string // "text", "json", or "auto"
+	Traces    Traces
 
 	// Ineffective are variables that are set and that this version does nothing
 	// with.

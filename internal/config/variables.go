@@ -55,7 +55,7 @@ func table(c *Config, env *Environment) []variable {
 	nonce := production && !hostedRollup(env)
 	galaxyURL := pick(dev, "", hostedGalaxy)
 	refreshLife := pick(hostedRollup(env), "2160h", "0")
-	return []variable{
+	return append([]variable{
 		text("ADDR", "public listener, host:port", pick(dev, "127.0.0.1:8080", ":8080"), &c.Addr, address),
 		text("ADMIN_ADDR", "private listener: metrics, health, profiles", "127.0.0.1:9090", &c.AdminAddr, address),
 		{
@@ -110,7 +110,9 @@ func table(c *Config, env *Environment) []variable {
 		boolean("INTROSPECTION", "answer introspection queries", func() bool { return dev }, &c.Introspection),
 		text("TRUSTED_DOCUMENTS", "a file of known operations: nothing else runs", "", &c.TrustedDocuments, fileName),
 		number("MAX_QUERY_DEPTH", "nesting of an operation; 0: no limit, which lets one operation exhaust the memory", 15, &c.MaxDepth),
-		number("MAX_QUERY_COMPLEXITY", "fields of an operation, lists multiplied by their size; 0: no limit", 5000, &c.MaxComplexity),
+		number("MAX_QUERY_COMPLEXITY", "cost of an operation, as @cost and @listSize of the schema say; 0: no limit", 10000, &c.MaxComplexity),
+		number("MAX_QUERY_ALIASES", "aliases in an operation; 0: no limit", 100, &c.MaxAliases),
+		number("MAX_ROOT_FIELDS", "fields that an operation selects of its root; 0: no limit", 50, &c.MaxRootFields),
 		number("MAX_QUERY_TOKENS", "lexical tokens of a document; 0: no limit", 5000, &c.MaxTokens),
 		number("MAX_BODY_BYTES", "size of a request body; 0: no limit", 256<<10, &c.MaxBodyBytes),
 		text("GRAPHQL_HTTP_PROFILE", "status and media type of GraphQL answers: audited, or draft", "audited", &c.HTTPProfile, oneOf("audited", "draft")),
@@ -130,7 +132,7 @@ func table(c *Config, env *Environment) []variable {
 			show: func() string { return strings.ToLower(c.LogLevel.String()) },
 		},
 		text("LOG_FORMAT", "text, json, or auto: text on a terminal", "auto", &c.LogFormat, oneOf("text", "json", "auto")),
-	}
+	}, traceVariables(&c.Traces)...)
 }
 
 func (v variable) require(required bool) variable {

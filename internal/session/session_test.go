@@ -87,6 +87,35 @@ func bearer(token secret.Text) http.Header {
 	return http.Header{"Authorization": {"bearer " + token.Reveal()}}
 }
 
+func TestATokenThatWasSomebodysIsRemembered(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	s, token := d.signIn(t, "alice")
+	remembers := func(step string, header http.Header, want bool) {
+		t.Helper()
+		if got := d.Remembers(&http.Request{Header: header}); got != want {
+			t.Errorf("%s: got %v, want %v", step, got, want)
+		}
+	}
+	remembers("no token", http.Header{}, true)
+	remembers("before it is used", bearer(token), false)
+	d.ask(t, bearer(token))
+	remembers("after", bearer(token), true)
+	remembers("as a cookie", cookie(token), true)
+	made := secret.Random()
+	d.ask(t, bearer(made))
+	remembers("one that is nobody's", bearer(made), false)
+	if _, err := d.End(t.Context(), s.UserID, s.ID, session.LoggedOut); err != nil {
+		t.Fatal(err)
+	}
+	d.ask(t, bearer(token))
+	remembers("one that was used after its session's end", bearer(token), false)
+	_, token = d.signIn(t, "bob")
+	d.ask(t, bearer(token))
+	d.now = d.now.Add(25 * time.Hour)
+	remembers("long after", bearer(token), false)
+}
+
 func TestCookieAndBearerAreOneKindOfThing(t *testing.T) {
 	t.Parallel()
 	d := open(t)
