@@ -48,7 +48,7 @@ type house struct {
 func (h *house) close() {
 	h.planner.Close()
 	h.answers.Close()
-	h.limiter.Close()
+	h.limiter.Settle()
 	if h.redis != nil {
 		_ = h.redis.Close()
 	}
