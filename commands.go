@@ -169,12 +169,15 @@ func (configCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return cfg.Print(p.stdout)
+	if err := cfg.Print(p.stdout); err != nil {
+		return err
+	}
+	return printDocuments(&cfg, p.stdout)
 }
 
 // config reads the configuration; its error lists every problem.
 func (p *program) config() (config.Config, error) {
-	cfg, err := config.Load(p.env, func(cfg *config.Config) error { return checkKeyset(p.ctx, cfg) }, checkRedis)
+	cfg, err := config.Load(p.env, func(cfg *config.Config) error { return checkKeyset(p.ctx, cfg) }, checkRedis, checkDocuments)
 	if err != nil {
 		return cfg, fmt.Errorf("the configuration is not valid:\n%w", err)
 	}

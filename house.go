@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"galaxygate/graph"
 	"galaxygate/internal/budget"
 	"galaxygate/internal/cache"
 	"galaxygate/internal/config"
+	"galaxygate/internal/documents"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/graphqlhttp"
 	"galaxygate/internal/httpserver"
@@ -33,6 +35,8 @@ type house struct {
 	galaxy      *upstream.Galaxy
 	planner     *plan.Planner
 	answers     *upstream.Answers
+	trusted     *documents.File // nil: any operation may run
+	automatic   *documents.Automatic
 	sessions    *session.Manager
 	signIn      *login.Handler
 	grants      *grant.Source
@@ -41,6 +45,7 @@ type house struct {
 	housekeeper *store.Housekeeper
 	limiter     *httpserver.RateLimiter
 	redis       *redis.Client // nil: there is none
+	streams     *graphqlhttp.Streams
 	public      http.Handler
 }
 
@@ -49,6 +54,7 @@ func (h *house) close() {
 	h.planner.Close()
 	h.answers.Close()
 	h.limiter.Settle()
+	h.automatic.Close()
 	if h.redis != nil {
 		_ = h.redis.Close()
 	}
@@ -59,9 +65,13 @@ func (h *house) close() {
 
 // build builds the rooms on the database, in the order of their dependencies.
 func build(
-	cfg *config.Config, db *store.DB, sealer *vault.Vault, metrics *telemetry.Metrics, logger *slog.Logger,
+	ctx context.Context, cfg *config.Config, db *store.DB, sealer *vault.Vault, metrics *telemetry.Metrics, logger *slog.Logger,
 ) (*house, error) {
 	shared, err := openRedis(cfg, sealer, metrics, logger)
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := loadDocuments(ctx, cfg, metrics, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +94,7 @@ func build(
 		Cache: session.NewCache(cfg.SessionIdle, cache.Options[session.Session]{
 			Hearing: db.Hearing, Now: time.Now, Observe: metrics.ObserveSessionCache,
 		}),
+		Lookout:     session.NewLookout(db, db.Hearing, time.Now, logger),
 		IdleTimeout: cfg.SessionIdle,
 		Lifetime:    cfg.SessionLife,
 		Secure:      cfg.Secure(),
@@ -147,13 +158,15 @@ func build(
 	}
 	db.Subscribe(store.Listener{
 		GrantChanged: grants.Cache.Forget,
-		SessionEnded: sessions.Cache.Forget,
+		SessionEnded: sessions.Forget,
 		Settle:       grants.Drain,
 		Missed: func() {
 			grants.Cache.ForgetAll()
-			sessions.Cache.ForgetAll()
+			sessions.ForgetAll()
 		},
 	})
+	metrics.Gauge("galaxygate_session_watchers", "Connections and subscriptions that wait for the end of their session.",
+		func() float64 { return float64(sessions.Lookout.Watchers()) })
 	signIn := &login.Handler{
 		Provider:  provider,
 		Store:     db,
@@ -177,6 +190,9 @@ func build(
 	answers.Observer = metrics
 	metrics.Gauge("galaxygate_answers_bytes", "About how much memory the kept answers take.",
 		func() float64 { return float64(answers.Bytes()) })
+	automatic := documents.NewAutomatic(cfg.MaxBodyBytes)
+	metrics.Gauge("galaxygate_automatic_documents_bytes", "About how much memory automatic persisted queries take.",
+		func() float64 { return float64(automatic.Bytes()) })
 	api := graph.NewServer(graph.Config{
 		Resolver: &graph.Resolver{
 			Planner: planner,
@@ -209,10 +225,27 @@ func build(
 			RootFields: cfg.MaxRootFields,
 			Tokens:     cfg.MaxTokens,
 		},
-		Timeout:  cfg.OperationTimeout,
-		TellCost: cfg.Development,
+		Timeout:   cfg.OperationTimeout,
+		TellCost:  cfg.Development,
+		Documents: graph.Documents{Trusted: trusted, Automatic: automatic, Observe: metrics.Persisted},
 	})
-	api.AddTransport(graphqlhttp.Transport{MaxBodyBytes: cfg.MaxBodyBytes})
+	streams := graphqlhttp.NewStreams(graphqlhttp.StreamLimits{
+		All: cfg.MaxStreams, PerCaller: cfg.MaxStreamsPerCaller, Caller: callerOf,
+	})
+	metrics.Gauge("galaxygate_websockets", "Open WebSocket connections.",
+		func() float64 { return float64(streams.Open(graphqlhttp.OverWebSocket)) })
+	metrics.Gauge("galaxygate_event_streams", "Open subscriptions by server-sent events.",
+		func() float64 { return float64(streams.Open(graphqlhttp.OverEvents)) })
+	api.AddTransport(graphqlhttp.WebSocket{
+		Allowed: func(origin string) bool {
+			return origin == cfg.PublicURL.String() || slices.Contains(cfg.AllowedOrigins, origin)
+		},
+		MaxMessageBytes: cfg.MaxBodyBytes,
+		Streams:         streams,
+		Callers:         callers(sessions, limiter, logger),
+	})
+	api.AddTransport(graphqlhttp.Events{MaxBodyBytes: cfg.MaxBodyBytes, Streams: streams, Ended: sessions.Over})
+	api.AddTransport(graphqlhttp.Transport{MaxBodyBytes: cfg.MaxBodyBytes, Profile: graphqlhttp.Profile(cfg.HTTPProfile)})
 	page, err := playground.Handler(playground.Options{Playground: cfg.Playground, SignedIn: signedInAs})
 	if err != nil {
 		return nil, fmt.Errorf("build playground: %w", err)
@@ -226,6 +259,7 @@ func build(
 		Routes:         routes,
 		Origin:         cfg.PublicURL.String(),
 		AllowedOrigins: cfg.AllowedOrigins,
+		Opened:         "/auth/",
 		SessionCookie:  sessions.CookieName(),
 		TrustedProxies: cfg.TrustedProxies,
 		Session:        sessions.Middleware,
@@ -237,8 +271,9 @@ func build(
 		Now:            time.Now,
 	}.Handler()
 	return &house{
-		provider: provider, galaxy: galaxy, planner: planner, answers: answers, sessions: sessions, signIn: signIn, grants: grants,
-		keeper: keeper, revocations: revocations, housekeeper: housekeeper, limiter: limiter, redis: shared, public: handler,
+		provider: provider, galaxy: galaxy, planner: planner, answers: answers,
+		trusted: trusted, automatic: automatic, sessions: sessions, signIn: signIn, grants: grants,
+		keeper: keeper, revocations: revocations, housekeeper: housekeeper, limiter: limiter, redis: shared, streams: streams, public: handler,
 	}, nil
 }
 
@@ -271,12 +306,7 @@ func checkRedis(cfg *config.Config) error {
 
 // unavailable answers a request whose session cannot be looked up.
 func unavailable(w http.ResponseWriter, r *http.Request) {
-	httpserver.Refuse(w, r, graphqlhttp.Refusal{
-		Status:     http.StatusServiceUnavailable,
-		Code:       graphqlhttp.CodeInternal,
-		Message:    "The service is not available right now. You are not signed out.",
-		RetryAfter: time.Second,
-	})
+	httpserver.Refuse(w, r, graphqlhttp.Unavailable())
 }
 
 // confirm says that the user has signed out where the request's session has ended
@@ -295,6 +325,36 @@ func confirm(sessions *session.Manager) func(context.Context) error {
 func sessionKey(ctx context.Context) string {
 	s, _ := session.FromContext(ctx)
 	return s.ID
+}
+
+// callerOf is whose stream the context's is.
+func callerOf(ctx context.Context) string {
+	if s, ok := session.FromContext(ctx); ok {
+		return "session " + s.ID
+	}
+	return "address " + httpserver.CallerAddress(ctx)
+}
+
+// callers tells WebSocket connections who is calling.
+func callers(sessions *session.Manager, limiter *httpserver.RateLimiter, logger *slog.Logger) graphqlhttp.Callers {
+	explain := func(ctx context.Context, err error) error {
+		switch {
+		case errors.Is(err, session.ErrNotFound):
+			return graphqlhttp.ErrSignedOut
+		case err != nil && ctx.Err() == nil:
+			logger.ErrorContext(ctx, "session not looked up", "error", err)
+		}
+		return err
+	}
+	return graphqlhttp.Callers{
+		Authenticate: func(ctx context.Context, authorization string) (context.Context, error) {
+			known, err := sessions.WithBearer(ctx, authorization)
+			return known, explain(ctx, err)
+		},
+		Confirm: func(ctx context.Context) error { return explain(ctx, sessions.Renew(ctx)) },
+		Ended:   sessions.Over,
+		Admit:   limiter.Admit,
+	}
 }
 
 // signedInAs is how the start page calls the user.

@@ -78,12 +78,19 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 	}
 	defer func() { _ = db.Close() }()
 	metrics := newMetrics(db)
-	h, err := build(&cfg, db, sealer, metrics, logger)
+	h, err := build(ctx, &cfg, db, sealer, metrics, logger)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	tasks := map[string]task{"database notifications": db.Run, "provider discovery": h.provider.Run}
+	tasks := map[string]task{
+		"database notifications": db.Run,
+		"provider discovery":     h.provider.Run,
+		"ends of sessions":       h.sessions.Lookout.Run,
+	}
+	if h.trusted != nil {
+		tasks["trusted documents reload"] = h.trusted.Run
+	}
 	if err := db.Announce(ctx); err != nil { // a database may be read-only
 		logger.WarnContext(ctx, "replica not announced", "replica_id", db.ReplicaID(), "error", err)
 	}
@@ -111,6 +118,7 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 		AdminListener:  admin,
 		Admin:          httpserver.Admin(health, metrics.Handler()),
 		Health:         health,
+		EndStreams:     h.streams.Close,
 		Grace:          cfg.ShutdownGrace,
 		Logger:         logger,
 	}, logger)
@@ -151,6 +159,10 @@ func awaitHearing(ctx context.Context, db *store.DB, logger *slog.Logger) {
 func warn(ctx context.Context, cfg *config.Config, logger *slog.Logger) {
 	for _, name := range cfg.Ineffective {
 		logger.WarnContext(ctx, "variable has no effect in this version", "name", name)
+	}
+	if cfg.TrustedDocuments != "" && (cfg.Playground || cfg.Introspection) {
+		logger.WarnContext(ctx, "PLAYGROUND and INTROSPECTION are of little use with TRUSTED_DOCUMENTS: nothing else runs",
+			"playground", cfg.Playground, "introspection", cfg.Introspection)
 	}
 	if cfg.RotationGrace > 0 && cfg.RotationGrace <= grant.LeaseLife {
 		logger.WarnContext(ctx, "ROTATION_GRACE is too short to have an effect: a crash is noticed when its lease has run out",

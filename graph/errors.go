@@ -40,6 +40,10 @@ const (
 	codeParseFailed         = "GRAPHQL_PARSE_FAILED"
 	codeValidationFailed    = "GRAPHQL_VALIDATION_FAILED"
 	codeInternal            = "INTERNAL_SERVER_ERROR"
+
+	codePersistedNotFound     = "PERSISTED_QUERY_NOT_FOUND"
+	codePersistedNotSupported = "PERSISTED_QUERY_NOT_SUPPORTED"
+	codeNotAllowed            = "OPERATION_NOT_ALLOWED"
 )
 
 // The values of extensions.service.

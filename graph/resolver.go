@@ -33,7 +33,7 @@ type Revoker interface {
 	Revoke(ctx context.Context, userID string) (grant.Revocation, error)
 }
 
-// SessionManager lists and ends sessions. *session.Manager does.
+// SessionManager lists and ends sessions, and tells of ends. *session.Manager does.
 type SessionManager interface {
 	// List returns the user's live sessions, newest first.
 	List(ctx context.Context, userID string) ([]session.Session, error)
@@ -41,6 +41,9 @@ type SessionManager interface {
 	End(ctx context.Context, userID, id string, reason session.EndReason) (session.Session, error)
 	// EndOthers ends the user's live sessions but one, and returns how many.
 	EndOthers(ctx context.Context, userID, keepID string) (int, error)
+	// Ended returns a channel that receives how the context's session ended, once
+	// it has, and is closed then or once ctx has ended.
+	Ended(ctx context.Context) <-chan session.End
 }
 
 // Resolver answers the fields of the schema. Its fields are set before first use

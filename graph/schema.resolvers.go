@@ -187,6 +187,13 @@ func (r *queryResolver) Scopes(ctx context.Context) ([]*model.ConsentScope, erro
 	return knownScopes(Schema()), nil
 }
 
+func (r *subscriptionResolver) SessionEnded(ctx context.Context) (<-chan *model.SessionEnded, error) {
+	if _, err := r.caller(ctx); err != nil {
+		return nil, err
+	}
+	return toSessionEnded(r.Manager.Ended(ctx)), nil
+}
+
 func (r *userResolver) Profile(ctx context.Context, obj *model.User) (*model.GalaxyProfile, error) {
 	a, err := r.galaxy(ctx, obj.ID)
 	if err != nil || isNull(a.JSON) {
@@ -296,6 +303,8 @@ func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResol
 
 func (r *Resolver) Query() generated.QueryResolver { return &queryResolver{r} }
 
+func (r *Resolver) Subscription() generated.SubscriptionResolver { return &subscriptionResolver{r} }
+
 func (r *Resolver) User() generated.UserResolver { return &userResolver{r} }
 
 type (
@@ -303,5 +312,6 @@ type (
 	connectedAccountResolver struct{ *Resolver }
 	mutationResolver         struct{ *Resolver }
 	queryResolver            struct{ *Resolver }
+	subscriptionResolver     struct{ *Resolver }
 	userResolver             struct{ *Resolver }
 )

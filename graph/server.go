@@ -21,7 +21,10 @@ type Config struct {
 	// TellCost says in every response what the operation cost upstream, also where
 	// CostHeader does not ask for it.
 	TellCost bool
-	// Timeout ends an operation that takes longer; 0 is no limit.
+	// Documents are what clients may name instead of sending it.
+	Documents Documents
+	// Timeout ends an operation that takes longer, but no subscription, which may
+	// wait for its event as long as it takes; 0 is no limit.
 	Timeout time.Duration
 }
 
@@ -39,9 +42,11 @@ func NewServer(cfg Config) *handler.Server {
 	server := handler.New(schema)
 	server.SetErrorPresenter(p.present)
 	server.SetRecoverFunc(p.recovered)
+	server.Use(persisted{cfg.Documents})
 	gate := newGate(schema.Schema(), cfg.Limits, cfg.Introspection)
 	server.SetQueryCache(gate)
-	server.Use(gate)
+	server.Use(gate) // after what finds the text
+	server.Use(oneStream{})
 	server.AroundOperations(r.plans)
 	server.AroundOperations(watchOutage)
 	server.AroundResponses(tellCost(cfg.TellCost, cfg.Limits.Cost))
@@ -53,9 +58,13 @@ func NewServer(cfg Config) *handler.Server {
 	return server
 }
 
-// deadline ends the context of what takes too long.
+// deadline ends the context of what takes too long. A subscription's response
+// includes the wait for its event, which then has only plain fields to resolve.
 func deadline(limit time.Duration) graphql.ResponseMiddleware {
 	return func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+		if subscribes(ctx) {
+			return next(ctx)
+		}
 		ctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		return next(ctx)

@@ -25,6 +25,7 @@ type ResolverRoot interface {
 	ConnectedAccount() ConnectedAccountResolver
 	Mutation() MutationResolver
 	Query() QueryResolver
+	Subscription() SubscriptionResolver
 	User() UserResolver
 }
 
@@ -104,6 +105,23 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			ctx = graphql.WithUnmarshalerMap(ctx, inputUnmarshalMap)
 			data := ec._Mutation(ctx, opCtx.Operation.SelectionSet)
 			var buf bytes.Buffer
+			data.MarshalGQL(&buf)
+
+			return &graphql.Response{
+				Data: buf.Bytes(),
+			}
+		}
+	case ast.Subscription:
+		next := ec._Subscription(ctx, opCtx.Operation.SelectionSet)
+
+		var buf bytes.Buffer
+		return func(ctx context.Context) *graphql.Response {
+			buf.Reset()
+			data := next(ctx)
+
+			if data == nil {
+				return nil
+			}
 			data.MarshalGQL(&buf)
 
 			return &graphql.Response{
@@ -713,6 +731,37 @@ type Mutation {
   ): RegisterSessionKeyPayload! @cost(weight: 10) @consent(scopes: ["erc_4337"])
 }
 
+"What can be waited for."
+type Subscription {
+  """
+  Tells once when and why the session of this request ends, wherever that is decided,
+  and completes. It needs a session, and does not count as using it.
+  """
+  sessionEnded: SessionEnded!
+}
+
+"The end of a session."
+type SessionEnded {
+  "Why it ended."
+  reason: SessionEndReason!
+  "When it ended."
+  at: DateTime!
+}
+
+"Why a session can end."
+enum SessionEndReason {
+  "The user signed out, here or at the provider."
+  LOGGED_OUT
+  "It was ended from another session of the user's."
+  REVOKED
+  "It was not used for too long, or reached the longest life of a session."
+  EXPIRED
+  "The user gave the consent back, which ends all of the user's sessions."
+  AUTHORIZATION_REVOKED
+  "Somebody signed in in the same browser, which has another session now: a page need only reload."
+  REPLACED
+}
+
 "What ` + "`" + `logout` + "`" + ` did."
 type LogoutPayload {
   "The session that ended."
@@ -1227,6 +1276,16 @@ func (ec *executionContext) childFields_SessionEdge(ctx context.Context, field g
 		return ec.fieldContext_SessionEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SessionEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_SessionEnded(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "reason":
+		return ec.fieldContext_SessionEnded_reason(ctx, field)
+	case "at":
+		return ec.fieldContext_SessionEnded_at(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SessionEnded", field.Name)
 }
 
 func (ec *executionContext) childFields_SetAppDataPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

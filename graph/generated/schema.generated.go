@@ -47,6 +47,9 @@ type QueryResolver interface {
 	Node(ctx context.Context, id string) (model.Node, error)
 	Scopes(ctx context.Context) ([]*model.ConsentScope, error)
 }
+type SubscriptionResolver interface {
+	SessionEnded(ctx context.Context) (<-chan *model.SessionEnded, error)
+}
 type UserResolver interface {
 	Profile(ctx context.Context, obj *model.User) (*model.GalaxyProfile, error)
 	Email(ctx context.Context, obj *model.User) (*string, error)
@@ -3683,6 +3686,52 @@ func (ec *executionContext) fieldContext_SessionEdge_node(_ context.Context, fie
 	return fc, nil
 }
 
+func (ec *executionContext) _SessionEnded_reason(ctx context.Context, field graphql.CollectedField, obj *model.SessionEnded) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SessionEnded_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.SessionEndReason) graphql.Marshaler {
+			return ec.marshalNSessionEndReason2galaxygateᚋgraphᚋmodelᚐSessionEndReason(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SessionEnded_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SessionEnded", field, false, false, errors.New("field of type SessionEndReason does not have child fields"))
+}
+
+func (ec *executionContext) _SessionEnded_at(ctx context.Context, field graphql.CollectedField, obj *model.SessionEnded) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SessionEnded_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SessionEnded_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SessionEnded", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
 func (ec *executionContext) _SetAppDataPayload_user(ctx context.Context, field graphql.CollectedField, obj *model.SetAppDataPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3782,6 +3831,38 @@ func (ec *executionContext) _StandardPFP_image(ctx context.Context, field graphq
 }
 func (ec *executionContext) fieldContext_StandardPFP_image(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("StandardPFP", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Subscription_sessionEnded(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_sessionEnded(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Subscription().SessionEnded(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.SessionEnded) graphql.Marshaler {
+			return ec.marshalNSessionEnded2ᚖgalaxygateᚋgraphᚋmodelᚐSessionEnded(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_sessionEnded(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SessionEnded(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _User_id(ctx context.Context, field graphql.CollectedField, obj *model.User) (ret graphql.Marshaler) {
@@ -6475,6 +6556,49 @@ func (ec *executionContext) _SessionEdge(ctx context.Context, sel ast.SelectionS
 	return out
 }
 
+var sessionEndedImplementors = []string{"SessionEnded"}
+
+func (ec *executionContext) _SessionEnded(ctx context.Context, sel ast.SelectionSet, obj *model.SessionEnded) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, sessionEndedImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SessionEnded")
+		case "reason":
+			out.Values[i] = ec._SessionEnded_reason(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "at":
+			out.Values[i] = ec._SessionEnded_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var setAppDataPayloadImplementors = []string{"SetAppDataPayload"}
 
 func (ec *executionContext) _SetAppDataPayload(ctx context.Context, sel ast.SelectionSet, obj *model.SetAppDataPayload) graphql.Marshaler {
@@ -6592,6 +6716,26 @@ func (ec *executionContext) _StandardPFP(ctx context.Context, sel ast.SelectionS
 	})
 
 	return out
+}
+
+var subscriptionImplementors = []string{"Subscription"}
+
+func (ec *executionContext) _Subscription(ctx context.Context, sel ast.SelectionSet) func(ctx context.Context) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, subscriptionImplementors)
+	ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{
+		Object: "Subscription",
+	})
+	if len(fields) != 1 {
+		graphql.AddErrorf(ctx, "must subscribe to exactly one stream")
+		return nil
+	}
+
+	switch fields[0].Name {
+	case "sessionEnded":
+		return ec._Subscription_sessionEnded(ctx, fields[0])
+	default:
+		panic("unknown field " + strconv.Quote(fields[0].Name))
+	}
 }
 
 var userImplementors = []string{"User", "Node"}
@@ -7543,6 +7687,26 @@ func (ec *executionContext) marshalNSessionEdge2ᚖgalaxygateᚋgraphᚋmodelᚐ
 		return graphql.Null
 	}
 	return ec._SessionEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNSessionEndReason2galaxygateᚋgraphᚋmodelᚐSessionEndReason(ctx context.Context, v any) (model.SessionEndReason, error) {
+	var res model.SessionEndReason
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNSessionEndReason2galaxygateᚋgraphᚋmodelᚐSessionEndReason(ctx context.Context, sel ast.SelectionSet, v model.SessionEndReason) graphql.Marshaler {
+	return v
+}
+
+func (ec *executionContext) marshalNSessionEnded2ᚖgalaxygateᚋgraphᚋmodelᚐSessionEnded(ctx context.Context, sel ast.SelectionSet, v *model.SessionEnded) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._SessionEnded(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNSessionKind2galaxygateᚋgraphᚋmodelᚐSessionKind(ctx context.Context, v any) (model.SessionKind, error) {

@@ -370,6 +370,14 @@ type SessionEdge struct {
 	Node *Session `json:"node"`
 }
 
+// The end of a session.
+type SessionEnded struct {
+	// Why it ended.
+	Reason SessionEndReason `json:"reason"`
+	// When it ended.
+	At time.Time `json:"at"`
+}
+
 // What to keep with the user's identity.
 type SetAppDataInput struct {
 	// The data that replaces what was kept.
@@ -584,6 +592,59 @@ func (e *AuthorizationStatus) UnmarshalGQL(v any) error {
 }
 
 func (e AuthorizationStatus) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+// Why a session can end.
+type SessionEndReason string
+
+const (
+	// The user signed out, here or at the provider.
+	SessionEndReasonLoggedOut SessionEndReason = "LOGGED_OUT"
+	// It was ended from another session of the user's.
+	SessionEndReasonRevoked SessionEndReason = "REVOKED"
+	// It was not used for too long, or reached the longest life of a session.
+	SessionEndReasonExpired SessionEndReason = "EXPIRED"
+	// The user gave the consent back, which ends all of the user's sessions.
+	SessionEndReasonAuthorizationRevoked SessionEndReason = "AUTHORIZATION_REVOKED"
+	// Somebody signed in in the same browser, which has another session now: a page need only reload.
+	SessionEndReasonReplaced SessionEndReason = "REPLACED"
+)
+
+var AllSessionEndReason = []SessionEndReason{
+	SessionEndReasonLoggedOut,
+	SessionEndReasonRevoked,
+	SessionEndReasonExpired,
+	SessionEndReasonAuthorizationRevoked,
+	SessionEndReasonReplaced,
+}
+
+func (e SessionEndReason) IsValid() bool {
+	switch e {
+	case SessionEndReasonLoggedOut, SessionEndReasonRevoked, SessionEndReasonExpired, SessionEndReasonAuthorizationRevoked, SessionEndReasonReplaced:
+		return true
+	}
+	return false
+}
+
+func (e SessionEndReason) String() string {
+	return string(e)
+}
+
+func (e *SessionEndReason) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = SessionEndReason(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid SessionEndReason", str)
+	}
+	return nil
+}
+
+func (e SessionEndReason) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 

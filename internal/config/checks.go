@@ -19,6 +19,14 @@ func address(s string) error {
 	return nil
 }
 
+// fileName wants the name of a file, and not what one holds.
+func fileName(s string) error {
+	if strings.ContainsAny(s, "{\n") {
+		return errors.New("must be the name of a file")
+	}
+	return nil
+}
+
 // secureURL wants an https URL, or http on a loopback address.
 func secureURL(s string) error {
 	u, err := url.Parse(s)

@@ -65,13 +65,21 @@ type Config struct {
 	AllowedRedirects redirect.Rules
 	Playground       bool
 	Introspection    bool
+	// TrustedDocuments is the name of a file of known operations, and nothing else
+	// runs; empty: anything may.
+	TrustedDocuments string
 	MaxDepth         int
 	MaxComplexity    int
 	MaxTokens        int
 	MaxAliases       int
 	MaxRootFields    int
 	MaxBodyBytes     int64
-	RateLimit        int // requests a minute; 0: no limit
+	HTTPProfile      string // of GraphQL over HTTP: "audited" or "draft"
+	RateLimit        int    // requests a minute; 0: no limit
+	// MaxStreams is how many WebSocket connections and event streams may be open,
+	// of all and of one caller; 0: no limit.
+	MaxStreams          int
+	MaxStreamsPerCaller int
 
 	LogLevel  slog.Level
 	LogFormat string // "text", "json", or "auto"
@@ -172,9 +180,9 @@ func (c *Config) check(env *Environment) []error {
 	if c.OperationTimeout > 0 && c.GalaxyWait >= c.OperationTimeout {
 		problems = append(problems, errors.New("GALAXY_WAIT: must be shorter than OPERATION_TIMEOUT"))
 	}
-	if env.names("TRUSTED_DOCUMENTS") {
+	if env.names("TRUSTED_DOCUMENTS") && !c.Given("TRUSTED_DOCUMENTS") {
 		// Ignoring it would run operations that the operator believes are shut out.
-		problems = append(problems, errors.New("TRUSTED_DOCUMENTS: this version cannot restrict operations to known ones; unset it"))
+		problems = append(problems, errors.New("TRUSTED_DOCUMENTS: is set to nothing: name a file, or unset it"))
 	}
 	if !c.Development && c.Issuer != "" && strings.HasSuffix(c.Issuer, "/.well-known/openid-configuration") {
 		problems = append(problems, errors.New("ROLLUP_ISSUER: must be the issuer itself, without /.well-known/openid-configuration"))

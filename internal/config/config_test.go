@@ -173,7 +173,8 @@ func TestProblems(t *testing.T) {
 		{"log format", map[string]string{"LOG_FORMAT": "xml"}, "LOG_FORMAT: must be one of"},
 		{"value and file", map[string]string{"GALAXY_API_KEY_FILE": "/run/secrets/key"}, "GALAXY_API_KEY: set either it or GALAXY_API_KEY_FILE"},
 		{"missing file", map[string]string{"GALAXY_API_KEY": "", "GALAXY_API_KEY_FILE": "/none"}, "GALAXY_API_KEY_FILE: open /none"},
-		{"trusted documents", map[string]string{"TRUSTED_DOCUMENTS": "ops.json"}, "TRUSTED_DOCUMENTS: this version"},
+		{"trusted documents that are nowhere", map[string]string{"TRUSTED_DOCUMENTS": ""}, "TRUSTED_DOCUMENTS: is set to nothing"},
+		{"trusted documents in the environment", map[string]string{"TRUSTED_DOCUMENTS": `{"hush":"{viewer{id}}"}`}, "TRUSTED_DOCUMENTS: must be the name of a file"},
 		{"wrapped keyset without a token", map[string]string{"TOKEN_KEYSET_KMS_URI": "hcvault://vault.example.com/transit/keys/x"}, "VAULT_TOKEN: is required"},
 		{"address", map[string]string{"ADDR": "8080"}, "ADDR: must be host:port"},
 	}

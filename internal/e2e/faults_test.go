@@ -3,10 +3,8 @@ package e2e_test
 import (
 	"database/sql"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -211,19 +209,4 @@ func (s *stage) leaksNothing(t *testing.T, before int) {
 	}, func() string {
 		return fmt.Sprintf("%d goroutines, of %d, and %d connections", goroutines, before, connections)
 	})
-}
-
-func (s *stage) goroutines(t *testing.T) int {
-	t.Helper()
-	for line := range strings.Lines(s.await(t, s.admin+"/metrics", http.StatusOK)) {
-		if value, ok := strings.CutPrefix(line, "go_goroutines "); ok {
-			n, err := strconv.Atoi(strings.TrimSpace(value))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n
-		}
-	}
-	t.Fatal("metrics do not tell the number of goroutines")
-	return 0
 }

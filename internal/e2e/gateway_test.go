@@ -164,6 +164,22 @@ func (g *gateway) await(t *testing.T, url string, status int) string {
 	return last
 }
 
+// goroutines is how many the gateway has.
+func (g *gateway) goroutines(t *testing.T) int {
+	t.Helper()
+	for line := range strings.Lines(g.await(t, g.admin+"/metrics", http.StatusOK)) {
+		if value, ok := strings.CutPrefix(line, "go_goroutines "); ok {
+			n, err := strconv.Atoi(strings.TrimSpace(value))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatal("metrics do not tell the number of goroutines")
+	return 0
+}
+
 // eventually waits for a condition, looking every 20 ms.
 func eventually(t *testing.T, limit time.Duration, condition func() bool, otherwise func() string) {
 	t.Helper()

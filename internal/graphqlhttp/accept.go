@@ -15,25 +15,21 @@ const (
 
 func contentType(media string) string { return media + "; charset=utf-8" }
 
-// negotiate returns the media type in which the caller wants the response
-// (RFC 9110, section 12.5.1), and whether there is one. The higher weight wins,
-// then the more specific range, then the one named first. Without an Accept
-// header it is application/json, the default of clients that know no other.
-func negotiate(r *http.Request) (media string, ok bool) {
+// negotiate returns the media type, of those on offer, in which the caller wants
+// the response (RFC 9110, section 12.5.1), and whether there is one. The higher
+// weight wins, then the more specific range, then the range named first, then the
+// earlier offer. Without an Accept header it is the first offer.
+func negotiate(r *http.Request, offers ...string) (media string, ok bool) {
 	header := strings.Join(r.Header.Values("Accept"), ",")
 	if strings.TrimSpace(header) == "" {
-		return mediaJSON, true
+		return offers[0], true
 	}
-	var ranges []mediaRange
-	for text := range strings.SplitSeq(header, ",") {
-		if parsed, ok := parseRange(text); ok {
-			ranges = append(ranges, parsed)
+	ranges := parseAccept(header)
+	var best mediaRange
+	for _, offer := range offers {
+		if found := bestRange(ranges, offer); media == "" || found.preferredTo(best) {
+			media, best = offer, found
 		}
-	}
-	media = mediaJSON
-	best := bestRange(ranges, mediaJSON)
-	if other := bestRange(ranges, mediaGraphQL); other.preferredTo(best) {
-		media, best = mediaGraphQL, other
 	}
 	return media, best.weight > 0
 }
@@ -70,9 +66,10 @@ func (m mediaRange) preferredTo(o mediaRange) bool {
 // bestRange returns the most specific range that covers the media type, which
 // is the one whose weight counts.
 func bestRange(ranges []mediaRange, media string) mediaRange {
+	kind, _, _ := strings.Cut(media, "/")
 	var best mediaRange
 	for i, m := range ranges {
-		if m.media != media && m.media != "*/*" && m.media != "application/*" {
+		if m.media != media && m.media != "*/*" && m.media != kind+"/*" {
 			continue
 		}
 		if best.media == "" || m.specificity() > best.specificity() {
@@ -81,6 +78,29 @@ func bestRange(ranges []mediaRange, media string) mediaRange {
 		}
 	}
 	return best
+}
+
+// parseAccept reads the elements of an Accept header. A comma may be quoted.
+func parseAccept(header string) []mediaRange {
+	var ranges []mediaRange
+	quoted, escaped := false, false
+	elements := strings.FieldsFuncSeq(header, func(c rune) bool {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted && c == '\\':
+			escaped = true
+		case c == '"':
+			quoted = !quoted
+		}
+		return c == ',' && !quoted
+	})
+	for text := range elements {
+		if parsed, ok := parseRange(text); ok {
+			ranges = append(ranges, parsed)
+		}
+	}
+	return ranges
 }
 
 // parseRange reads one element of an Accept header. What cannot be read, and
@@ -92,8 +112,9 @@ func parseRange(text string) (mediaRange, bool) {
 	}
 	weight := 1.0
 	if q, given := params["q"]; given {
+		// ".2" is not to the letter, but old clients of Java's send it.
 		weight, err = strconv.ParseFloat(q, 64)
-		if err != nil || !(weight >= 0 && weight <= 1) {
+		if err != nil || strings.Trim(q, "0123456789.") != "" || weight > 1 {
 			return mediaRange{}, false
 		}
 	}

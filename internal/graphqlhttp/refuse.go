@@ -19,20 +19,37 @@ type Refusal struct {
 	Code       string        // extensions.code of the GraphQL error
 	Message    string        // one sentence, shown to the caller
 	RetryAfter time.Duration // sent in whole seconds; 0: not at all
+
+	malformed bool // it was read, and is no request of GraphQL over HTTP
 }
 
 // The codes of the GraphQL errors that this package and the middleware before it
-// make.
+// make, and those of the executor's that have a status of their own.
 const (
 	CodeBadUserInput = "BAD_USER_INPUT"
 	CodeForbidden    = "FORBIDDEN"
 	CodeRateLimited  = "RATE_LIMITED"
 	CodeInternal     = "INTERNAL_SERVER_ERROR"
+
+	codeNotAllowed       = "OPERATION_NOT_ALLOWED"
+	codeParseFailed      = "GRAPHQL_PARSE_FAILED"
+	codeValidationFailed = "GRAPHQL_VALIDATION_FAILED"
 )
 
 // InternalError is the answer to what went wrong in this process.
 func InternalError() Refusal {
 	return Refusal{Status: http.StatusInternalServerError, Code: CodeInternal, Message: "Internal error."}
+}
+
+// Unavailable is the answer where it cannot be told now who is calling: nobody is
+// taken for signed out.
+func Unavailable() Refusal {
+	return Refusal{
+		Status:     http.StatusServiceUnavailable,
+		Code:       CodeInternal,
+		Message:    "The service is not available right now. You are not signed out.",
+		RetryAfter: time.Second,
+	}
 }
 
 // Text is what the caller reads: the message, and for an internal error the

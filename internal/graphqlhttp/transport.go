@@ -11,16 +11,22 @@ import (
 	"galaxygate/internal/secret"
 )
 
+// methods are those that the API is served by.
+const methods = "GET, HEAD, POST, OPTIONS"
+
+// statusClientClosed is what the log and the metrics say of a request whose
+// client has gone: nobody reads it, and no server failed. It is nginx's.
+const statusClientClosed = 499
+
 // Transport is GraphQL over HTTP: POST with a JSON body, and queries by GET and
 // HEAD. It takes every request, so add it after the others.
 //
-// The status is what clients expect today: to application/json, a well-formed
-// request is answered 200, whatever the errors; to
-// application/graphql-response+json, one that was not executed is answered 400.
 // A request error has no data. No error quotes the request's body.
 type Transport struct {
 	// MaxBodyBytes is how large the body of a request may be; 0 is no limit.
 	MaxBodyBytes int64
+	// Profile says which status and media type answers have.
+	Profile Profile
 }
 
 var _ graphql.Transport = Transport{}
@@ -30,7 +36,12 @@ func (Transport) Supports(*http.Request) bool { return true }
 
 // Do implements graphql.Transport.
 func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
-	media, acceptable := negotiate(r)
+	if r.Method == http.MethodOptions { // of CORS it is not, or it would not have come here
+		w.Header().Set("Allow", methods)
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	media, acceptable := negotiate(r, t.Profile.offers()...)
 	w.Header().Add("Vary", "Accept")
 	if !acceptable {
 		Refuse(w, r, Refusal{
@@ -40,27 +51,15 @@ func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		})
 		return
 	}
-	w.Header().Set("Content-Type", contentType(media))
-	params, refusal := t.read(w, r)
+	a := answerer{w: w, r: r, profile: t.Profile, media: media}
+	params, refusal := readRequest(w, r, t.MaxBodyBytes)
 	if refusal != nil {
-		Refuse(w, r, *refusal)
+		a.refuse(*refusal)
 		return
 	}
 	params.Headers = r.Header
 	params.ReadTime = graphql.TraceTiming{Start: graphql.GetStartTime(r.Context()), End: graphql.Now()}
-	execute(w, r, exec, params, media)
-}
-
-// read returns the request's parameters, or why there are none.
-func (t Transport) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, *Refusal) {
-	switch r.Method {
-	case http.MethodPost:
-		return readPost(w, r, t.MaxBodyBytes)
-	case http.MethodGet, http.MethodHead:
-		return readGet(r)
-	default:
-		return nil, notAllowed(w, "GET, HEAD, POST", "GraphQL is served by GET and POST.")
-	}
+	a.execute(r.Context(), exec, params)
 }
 
 // notAllowed is the refusal of a method, and says which ones are allowed.
@@ -69,37 +68,43 @@ func notAllowed(w http.ResponseWriter, allow, message string) *Refusal {
 	return &Refusal{Status: http.StatusMethodNotAllowed, Code: CodeBadUserInput, Message: message}
 }
 
-// execute runs the operation and writes its one response.
-func execute(
-	w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor, params *graphql.RawParams, media string,
-) {
-	operation, errs := exec.CreateOperationContext(r.Context(), params)
-	if errs != nil {
-		ctx := graphql.WithOperationContext(r.Context(), operation)
-		respond(w, media, exec.DispatchError(ctx, sayWhich(errs)))
+// answerer writes the one answer to a request.
+type answerer struct {
+	w       http.ResponseWriter
+	r       *http.Request
+	profile Profile
+	media   string // that was negotiated
+}
+
+// execute runs the operation and answers with its one response.
+func (a answerer) execute(ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawParams) {
+	operation, refused := prepare(ctx, exec, params)
+	if refused != nil {
+		a.respond(refused)
 		return
 	}
-	if refusal := unsuitable(w, r, operation.Operation.Operation); refusal != nil {
-		Refuse(w, r, *refusal)
+	if refusal := a.unsuitable(operation.Operation.Operation); refusal != nil {
+		a.refuse(*refusal)
 		return
 	}
-	next, ctx := exec.DispatchOperation(r.Context(), operation)
+	next, ctx := exec.DispatchOperation(ctx, operation)
 	response := next(ctx)
 	if response == nil {
 		// The executor answers nothing once the request's context has ended.
-		Refuse(w, r, cancelled(ctx))
+		a.refuse(cancelled(ctx))
 		return
 	}
-	respond(w, media, response)
+	a.respond(response)
 }
 
 // unsuitable returns why this kind of operation is not run by such a request.
-func unsuitable(w http.ResponseWriter, r *http.Request, kind ast.Operation) *Refusal {
+func (a answerer) unsuitable(kind ast.Operation) *Refusal {
 	switch {
 	case kind == ast.Subscription:
-		return badRequest("Subscriptions are not answered by a single response.")
-	case kind == ast.Mutation && r.Method != http.MethodPost:
-		return notAllowed(w, "POST", "Mutations are run by POST alone.")
+		return badParameters("Subscriptions are not answered by a single response: ask for " + mediaEvents +
+			" in Accept, or open a WebSocket with the subprotocol " + subprotocol + ".")
+	case kind == ast.Mutation && a.r.Method != http.MethodPost:
+		return notAllowed(a.w, "POST", "Mutations are run by POST alone.")
 	}
 	return nil
 }
@@ -108,16 +113,22 @@ func cancelled(ctx context.Context) Refusal {
 	if ctx.Err() == nil {
 		return InternalError()
 	}
-	return Refusal{Status: http.StatusServiceUnavailable, Code: CodeInternal, Message: "The request was cancelled."}
+	return Refusal{Status: statusClientClosed, Code: CodeInternal, Message: "The request was cancelled."}
 }
 
-// respond writes the response in the media type.
-func respond(w http.ResponseWriter, media string, response *graphql.Response) {
-	status := http.StatusOK
-	if response.Data == nil && media == mediaGraphQL {
-		status = http.StatusBadRequest
-	}
-	writeResult(w, status, result{Errors: response.Errors, Data: response.Data, Extensions: response.Extensions})
+// refuse answers with the refusal.
+func (a answerer) refuse(refusal Refusal) {
+	status, media := a.profile.refused(refusal, a.media)
+	refusal.Status = status
+	a.w.Header().Set("Content-Type", contentType(media))
+	Refuse(a.w, a.r, refusal)
+}
+
+// respond answers with the response of the executor.
+func (a answerer) respond(response *graphql.Response) {
+	status, media := a.profile.responded(response, a.media)
+	a.w.Header().Set("Content-Type", contentType(media))
+	writeResult(a.w, status, result{Errors: response.Errors, Data: response.Data, Extensions: response.Extensions})
 }
 
 // sayWhich turns the errors of variables into errors of the user's input that

@@ -1,14 +1,18 @@
 package graphqlhttp_test
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
@@ -24,11 +28,17 @@ const (
 	mediaGraphQL = "application/graphql-response+json"
 )
 
-// newGraphQL returns a handler that serves a small schema by the transport.
+// newGraphQL returns a handler that serves a small schema, with a limit of bodies.
 func newGraphQL(t *testing.T, maxBodyBytes int64) http.Handler {
 	t.Helper()
+	return serve(t, graphqlhttp.Transport{MaxBodyBytes: maxBodyBytes})
+}
+
+// serve returns a handler that serves a small schema by the transport.
+func serve(t *testing.T, transport graphqlhttp.Transport) http.Handler {
+	t.Helper()
 	schema := gqlparser.MustLoadSchema(&ast.Source{Input: `
-		type Query { name: String  find(id: Int!): String  like(kind: Kind!): String  broken: String! }
+		type Query { name: String  find(id: Int!): String  like(kind: Kind!): String  broken: String!  half: String }
 		type Mutation { rename(to: String!): String }
 		type Subscription { name: String }
 		enum Kind { RED GREEN }
@@ -45,10 +55,16 @@ func newGraphQL(t *testing.T, maxBodyBytes int64) http.Handler {
 					Errors: gqlerror.List{{Message: "broken", Path: ast.Path{ast.PathName("broken")}}},
 				})
 			}
+			if strings.Contains(graphql.GetOperationContext(ctx).RawQuery, "half") {
+				return graphql.OneShot(&graphql.Response{
+					Data:   json.RawMessage(`{"half":null}`),
+					Errors: gqlerror.List{{Message: "half", Path: ast.Path{ast.PathName("half")}}},
+				})
+			}
 			return graphql.OneShot(&graphql.Response{Data: json.RawMessage(`{"name":"Alice"}`)})
 		},
 	})
-	server.AddTransport(graphqlhttp.Transport{MaxBodyBytes: maxBodyBytes})
+	server.AddTransport(transport)
 	return server
 }
 
@@ -109,6 +125,7 @@ func TestTransportAnswersRequests(t *testing.T) {
 		query    string // of the URL
 		body     string
 		header   http.Header
+		limit    int64 // of the body; 1000 where it is 0
 		status   int
 		code     string
 		hasData  bool
@@ -124,7 +141,7 @@ func TestTransportAnswersRequests(t *testing.T) {
 
 		{name: "a mutation by GET", method: "GET", query: "query=" + url.QueryEscape(`mutation {rename(to: "Bob")}`), status: 405, code: "BAD_USER_INPUT", wantHead: map[string]string{"Allow": "POST"}},
 		{name: "a mutation by HEAD", method: "HEAD", query: "query=" + url.QueryEscape(`mutation {rename(to: "Bob")}`), status: 405, code: "BAD_USER_INPUT", wantHead: map[string]string{"Allow": "POST"}},
-		{name: "another method", method: "PUT", body: `{"query":"{name}"}`, status: 405, code: "BAD_USER_INPUT", wantHead: map[string]string{"Allow": "GET, HEAD, POST"}},
+		{name: "another method", method: "PUT", body: `{"query":"{name}"}`, status: 405, code: "BAD_USER_INPUT", wantHead: map[string]string{"Allow": "GET, HEAD, POST, OPTIONS"}},
 		{name: "a subscription", body: `{"query":"subscription {name}"}`, status: 400, code: "BAD_USER_INPUT"},
 
 		{name: "no content type", body: `{"query":"{name}"}`, header: http.Header{}, status: 415, code: "BAD_USER_INPUT"},
@@ -146,7 +163,32 @@ func TestTransportAnswersRequests(t *testing.T) {
 		{name: "variables that are no object", body: `{"query":"{name}","variables":["` + unspeakable + `"]}`, status: 400, code: "BAD_USER_INPUT"},
 		{name: "an operation name that is no string", body: `{"query":"{name}","operationName":0}`, status: 400, code: "BAD_USER_INPUT"},
 		{name: "extensions that are no object", body: `{"query":"{name}","extensions":"x"}`, status: 400, code: "BAD_USER_INPUT"},
+		{name: "no query, but a document's ID", body: `{"documentId":"` + unspeakable + `"}`, header: asJSON(mediaGraphQL), status: 400, code: "GRAPHQL_VALIDATION_FAILED"},
+		{name: "no query, but a persisted one", body: `{"query":"","extensions":{"persistedQuery":{}}}`, header: asJSON(mediaGraphQL), status: 400, code: "GRAPHQL_VALIDATION_FAILED"},
+		{name: "an extension that is called as the document's ID", body: `{"extensions":{"documentId":"x"}}`, status: 400, code: "BAD_USER_INPUT"},
+		{name: "a document's ID that is no string", body: `{"query":"{name}","documentId":7}`, status: 400, code: "BAD_USER_INPUT"},
+		{name: "an empty document's ID", body: `{"query":"{name}","documentId":""}`, status: 400, code: "BAD_USER_INPUT"},
+		{name: "an empty document's ID by GET", method: "GET", query: "query={name}&documentId=", status: 400, code: "BAD_USER_INPUT"},
 		{name: "GET without a query", method: "GET", status: 400, code: "BAD_USER_INPUT"},
+		{name: "parameters in the URL of a POST count for nothing", query: "query=%7Bnope%7D&operationName=B&variables=%5B", body: `{"query":"{name}"}`, status: 200, hasData: true},
+		{name: "unknown parameters of the URL are ignored", method: "GET", query: "query={name}&_=1&id=7&id=8", status: 200, hasData: true},
+		{name: "numbers beyond any type", body: `{"query":"{name}","variables":{"a":1e999999999,"b":` + strings.Repeat("9", 500) + `}}`, status: 200, hasData: true},
+		{name: "a nesting bomb", body: `{"query":"{name}","variables":{"id":` + strings.Repeat("[", 50_000) + strings.Repeat("]", 50_000) + `}}`, limit: 1 << 20, status: 400, code: "BAD_USER_INPUT"},
+		{name: "a variable as deep as may be", body: `{"query":"query($id: Int!){find(id: $id)}","variables":{"id":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}}`, limit: 1 << 20, status: 200, code: "BAD_USER_INPUT"},
+		{name: "a parameter given twice", body: `{"query":"{name}","query":"{nope}"}`, status: 400, code: "BAD_USER_INPUT"},
+		{name: "a parameter given twice by another spelling", body: `{"query":"{name}","qu\u0065ry":"{nope}"}`, status: 400, code: "BAD_USER_INPUT"},
+		{name: "a variable given twice", body: `{"query":"{name}","variables":{"id":1,"id":2}}`, status: 400, code: "BAD_USER_INPUT"},
+		{name: "a variable given twice by GET", method: "GET", query: "query={name}&variables=" + url.QueryEscape(`{"id":1,"id":2}`), status: 400, code: "BAD_USER_INPUT"},
+		{name: "a lone surrogate", body: `{"query":"{name}","variables":{"a":"\ud800"}}`, status: 400, code: "BAD_USER_INPUT"},
+		{name: "a byte order mark", body: "\ufeff" + `{"query":"{name}"}`, status: 400, code: "BAD_USER_INPUT"},
+		{name: "GET in another encoding", method: "GET", query: "query={name}%23%ff", status: 400, code: "BAD_USER_INPUT"},
+		{name: "GET variables in another encoding", method: "GET", query: "query={name}&variables=%7B%22a%22:%22%ff%22%7D", status: 400, code: "BAD_USER_INPUT"},
+		{name: "GET with a body", method: "GET", query: "query={name}", body: `{"query":"{name}"}`, status: 400, code: "BAD_USER_INPUT"},
+		{name: "two content types", body: `{"query":"{name}"}`, header: http.Header{"Content-Type": {mediaJSON, "text/plain"}}, status: 415, code: "BAD_USER_INPUT"},
+		{name: "a multipart form", body: "--x\r\n", header: http.Header{"Content-Type": {"multipart/form-data; boundary=x"}}, status: 415, code: "BAD_USER_INPUT"},
+		{name: "text", body: `{"query":"{name}"}`, header: http.Header{"Content-Type": {"text/plain"}}, status: 415, code: "BAD_USER_INPUT"},
+		{name: "an empty content encoding", body: `{"query":"{name}"}`, header: http.Header{"Content-Type": {mediaJSON}, "Content-Encoding": {""}}, status: 415, code: "BAD_USER_INPUT"},
+		{name: "an operation that is not there", body: `{"query":"{name}","operationName":"` + unspeakable + `"}`, status: 200, code: "GRAPHQL_VALIDATION_FAILED"},
 		{name: "GET with two queries", method: "GET", query: "query={name}&query={name}", status: 400, code: "BAD_USER_INPUT"},
 		{name: "GET with bytes after the variables", method: "GET", query: "query={name}&variables=" + url.QueryEscape(`{} {}`), status: 400, code: "BAD_USER_INPUT"},
 		{name: "GET with a broken escape", method: "GET", query: "query=%zz", status: 400, code: "BAD_USER_INPUT"},
@@ -159,10 +201,10 @@ func TestTransportAnswersRequests(t *testing.T) {
 		{name: "the same variable for the newer media type", body: `{"query":"query($id: Int!){find(id: $id)}","variables":{"id":"` + unspeakable + `"}}`, header: asJSON(mediaGraphQL), status: 400, code: "BAD_USER_INPUT"},
 		{name: "an enum's value", body: `{"query":"query($k: Kind!){like(kind: $k)}","variables":{"k":"` + unspeakable + `"}}`, header: asJSON(mediaGraphQL), status: 400, code: "BAD_USER_INPUT"},
 	}
-	h := newGraphQL(t, 1000)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			h := newGraphQL(t, cmp.Or(tt.limit, 1000))
 			if tt.method == "" {
 				tt.method = http.MethodPost
 			}
@@ -213,8 +255,8 @@ func TestTransportAnswersNobodyWhenTheCallerHasGone(t *testing.T) {
 	r.Header.Set("Content-Type", mediaJSON)
 	w := httptest.NewRecorder()
 	newGraphQL(t, 0).ServeHTTP(w, r)
-	if w.Code != http.StatusServiceUnavailable {
-		t.Errorf("status: got %d, want %d", w.Code, http.StatusServiceUnavailable)
+	if w.Code != 499 {
+		t.Errorf("status: got %d, want 499", w.Code)
 	}
 }
 
@@ -241,6 +283,12 @@ func TestTransportNegotiatesTheMediaType(t *testing.T) {
 		{name: "both excluded", accept: []string{"*/*;q=0"}},
 		{name: "another charset", accept: []string{"application/json;charset=utf-16"}},
 		{name: "UTF-8 asked for", accept: []string{"application/json; charset=utf-8"}, want: mediaJSON},
+		{name: "a weight as Java has it", accept: []string{"text/html, *; q=.2, */*; q=.2"}, want: mediaJSON},
+		{name: "a weight that is no number", accept: []string{"application/json;q=high, " + mediaGraphQL + ";q=0.1"}, want: mediaGraphQL},
+		{name: "weights in other notations", accept: []string{"application/json;q=1e0, " + mediaGraphQL + ";q=0x1p-1"}},
+		{name: "a weight below zero", accept: []string{"application/json;q=-1"}},
+		{name: "a quoted comma", accept: []string{`application/json;p="a,` + mediaGraphQL + `,\"";q=0.5`}, want: mediaJSON},
+		{name: "elements without a type", accept: []string{",, ;q=1, application/, " + mediaGraphQL}, want: mediaGraphQL},
 		{name: "weights out of range", accept: []string{"application/json;q=7, " + mediaGraphQL + ";q=NaN"}},
 		{name: "other types", accept: []string{"text/event-stream, multipart/mixed"}},
 	}
@@ -261,6 +309,113 @@ func TestTransportNegotiatesTheMediaType(t *testing.T) {
 			}
 			if want := tt.want + "; charset=utf-8"; got.header.Get("Content-Type") != want || got.status != http.StatusOK {
 				t.Errorf("got %d %q, want 200 %q", got.status, got.header.Get("Content-Type"), want)
+			}
+		})
+	}
+}
+
+func TestTransportRefusesABodyByItsLength(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodPost, "/graphql", unreadable{t})
+	r.Header.Set("Content-Type", mediaJSON)
+	r.ContentLength = 1001
+	w := httptest.NewRecorder()
+	newGraphQL(t, 1000).ServeHTTP(w, r)
+	if w.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("status: got %d, want 413", w.Code)
+	}
+}
+
+// unreadable is a body that must not be read.
+type unreadable struct{ t *testing.T }
+
+func (u unreadable) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+func TestTransportAnswersABodyThatDoesNotCome(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(newGraphQL(t, 1000))
+	server.Config.ReadTimeout = 50 * time.Millisecond
+	server.Start()
+	defer server.Close()
+	connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = connection.Close() }()
+	const head = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+	if _, err := io.WriteString(connection, head); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusRequestTimeout || !response.Close {
+		t.Errorf("got %d, closing %v; want 408, closing", response.StatusCode, response.Close)
+	}
+}
+
+func TestTransportTellsItsMethods(t *testing.T) {
+	t.Parallel()
+	got := send(t, newGraphQL(t, 0), http.MethodOptions, "/graphql", "", http.Header{"Accept": {"text/html"}})
+	if got.status != http.StatusNoContent || got.header.Get("Allow") != "GET, HEAD, POST, OPTIONS" || got.body != "" {
+		t.Errorf("got %d, Allow %q, body %q", got.status, got.header.Get("Allow"), got.body)
+	}
+}
+
+func TestTransportAnswersByTheDraft(t *testing.T) {
+	t.Parallel()
+	const variable = `"query":"query($id: Int!){find(id: $id)}","variables":{"id":"x"}`
+	tests := []struct {
+		name   string
+		method string
+		query  string
+		accept string
+		kind   string // of the request's body; JSON where it is empty
+		body   string
+		status int
+		media  string
+	}{
+		{name: "data", body: `{"query":"{name}"}`, accept: mediaGraphQL, status: 200, media: mediaGraphQL},
+		{name: "data for a client that does not say", body: `{"query":"{name}"}`, status: 200, media: mediaGraphQL},
+		{name: "data for a client that takes anything", body: `{"query":"{name}"}`, accept: "*/*", status: 200, media: mediaGraphQL},
+		{name: "data for an old client", body: `{"query":"{name}"}`, accept: mediaJSON, status: 200, media: mediaJSON},
+		{name: "data with errors", body: `{"query":"{half}"}`, accept: mediaGraphQL, status: 294, media: mediaGraphQL},
+		{name: "data with errors for an old client", body: `{"query":"{half}"}`, accept: mediaJSON, status: 200, media: mediaJSON},
+		{name: "null with errors", body: `{"query":"{broken}"}`, accept: mediaGraphQL, status: 294, media: mediaGraphQL},
+		{name: "no JSON", body: `{`, accept: mediaGraphQL, status: 400, media: mediaGraphQL},
+		{name: "no document", body: `{"query":"{"}`, accept: mediaGraphQL, status: 400, media: mediaGraphQL},
+		{name: "no document for an old client", body: `{"query":"{"}`, accept: mediaJSON, status: 400, media: mediaGraphQL},
+		{name: "no query", body: `{}`, accept: mediaGraphQL, status: 422, media: mediaGraphQL},
+		{name: "no query by GET", method: "GET", accept: mediaGraphQL, status: 422, media: mediaGraphQL},
+		{name: "no object", body: `7`, accept: mediaGraphQL, status: 422, media: mediaGraphQL},
+		{name: "a batch", body: `[]`, accept: mediaGraphQL, status: 422, media: mediaGraphQL},
+		{name: "a parameter of the wrong type", body: `{"query":"{name}","variables":[]}`, accept: mediaGraphQL, status: 422, media: mediaGraphQL},
+		{name: "a field that is not there", body: `{"query":"{nope}"}`, accept: mediaGraphQL, status: 422, media: mediaGraphQL},
+		{name: "an operation that is not there", body: `{"query":"{name}","operationName":"A"}`, accept: mediaGraphQL, status: 422, media: mediaGraphQL},
+		{name: "a variable of the wrong type", body: `{` + variable + `}`, accept: mediaGraphQL, status: 422, media: mediaGraphQL},
+		{name: "a variable of the wrong type for an old client", body: `{` + variable + `}`, accept: mediaJSON, status: 422, media: mediaGraphQL},
+		{name: "a mutation by GET", method: "GET", query: "query=mutation%7Brename(to:%22%22)%7D", accept: mediaGraphQL, status: 405, media: mediaGraphQL},
+		{name: "another method", method: "PUT", accept: mediaGraphQL, status: 405, media: mediaGraphQL},
+		{name: "a form", kind: "application/x-www-form-urlencoded", accept: mediaGraphQL, status: 415, media: mediaGraphQL},
+		{name: "a body beyond the limit", body: strings.Repeat(" ", 1001), accept: mediaGraphQL, status: 413, media: mediaGraphQL},
+		{name: "nothing acceptable", body: `{"query":"{name}"}`, accept: "text/html", status: 406, media: mediaJSON},
+	}
+	h := serve(t, graphqlhttp.Transport{MaxBodyBytes: 1000, Profile: graphqlhttp.Draft})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			header := asJSON(tt.accept)
+			if tt.kind != "" {
+				header.Set("Content-Type", tt.kind)
+			}
+			got := send(t, h, cmp.Or(tt.method, http.MethodPost), "/graphql?"+tt.query, tt.body, header)
+			if want := tt.media + "; charset=utf-8"; got.status != tt.status || got.header.Get("Content-Type") != want {
+				t.Errorf("got %d %q, want %d %q; body %s", got.status, got.header.Get("Content-Type"), tt.status, want, got.body)
 			}
 		})
 	}

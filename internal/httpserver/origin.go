@@ -10,19 +10,30 @@ import (
 	"galaxygate/internal/graphqlhttp"
 )
 
+// powers are those that a browser gives to pages, and that none of ours uses.
+const powers = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), " +
+	"magnetometer=(), microphone=(), midi=(), payment=(), publickey-credentials-get=(), serial=(), usb=()"
+
 // secure sets the headers that every answer has. Handlers that serve pages
 // replace Content-Security-Policy and Cache-Control with their own.
-func secure(origin string) Middleware {
+//
+// A page has its window for itself, but for those under opened: what had opened it
+// could not see it end.
+func secure(origin, opened string) Middleware {
 	https := strings.HasPrefix(origin, "https://")
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			h := w.Header()
 			h.Set("Cache-Control", "no-store")
-			h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+			h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 			h.Set("Cross-Origin-Resource-Policy", "same-origin")
+			h.Set("Permissions-Policy", powers)
 			h.Set("Referrer-Policy", "same-origin")
 			h.Set("X-Content-Type-Options", "nosniff")
 			h.Set("X-Frame-Options", "DENY")
+			if opened == "" || !strings.HasPrefix(r.URL.Path, opened) {
+				h.Set("Cross-Origin-Opener-Policy", "same-origin")
+			}
 			if https {
 				h.Set("Strict-Transport-Security", "max-age=31536000")
 			}
@@ -50,12 +61,18 @@ func shareWith(origins []string) Middleware {
 //
 // GET and HEAD pass too, so that links and redirects lead here, but not to the
 // GraphQL API: a query made from elsewhere spends the user's rate limits.
-// http.CrossOriginProtection lets them pass there as well.
 func refuseForeign(cookie string, origins []string) Middleware {
+	protection := http.NewCrossOriginProtection()
+	for _, origin := range origins {
+		if err := protection.AddTrustedOrigin(origin); err != nil {
+			panic(err) // config has checked them
+		}
+	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			navigation := r.Method == http.MethodGet || r.Method == http.MethodHead
-			if navigation && r.URL.Path != graphqlhttp.Path || len(r.CookiesNamed(cookie)) == 0 || !foreign(r, origins) {
+			if navigation && r.URL.Path != graphqlhttp.Path || len(r.CookiesNamed(cookie)) == 0 ||
+				protection.Check(unsafely(r)) == nil {
 				next.ServeHTTP(w, r)
 				return
 			}
@@ -68,16 +85,10 @@ func refuseForeign(cookie string, origins []string) Middleware {
 	}
 }
 
-// foreign reports whether a browser says that the request was made for a page
-// of an origin that is not among those (Fetch Metadata, Sec-Fetch-Site).
-func foreign(r *http.Request, origins []string) bool {
-	origin := r.Header.Get("Origin")
-	switch r.Header.Get("Sec-Fetch-Site") {
-	case "same-origin", "none":
-		return false
-	case "":
-		return origin != "" && !slices.Contains(origins, origin)
-	default:
-		return !slices.Contains(origins, origin)
-	}
+// unsafely is the request as one by POST: http.CrossOriginProtection lets those by
+// GET, HEAD and OPTIONS pass wherever they come from. Its host is none that an
+// origin may have: where Sec-Fetch-Site is missing, the library passes any origin
+// of the host that was asked, also by http, and a proxy may have put any there.
+func unsafely(r *http.Request) *http.Request {
+	return &http.Request{Method: http.MethodPost, URL: r.URL, Header: r.Header, Host: "/"}
 }

@@ -20,6 +20,9 @@ type Public struct {
 	// AllowedOrigins are the other origins whose pages may call with
 	// credentials. It may be empty.
 	AllowedOrigins []string
+	// Opened begins the paths of pages that other origins open in a window of
+	// their own, which may tell them when it is done.
+	Opened string
 	// SessionCookie is the name of the cookie whose requests are checked for
 	// where they come from.
 	SessionCookie string
@@ -58,12 +61,13 @@ func (p Public) Handler() http.Handler {
 	return chain(mux,
 		identify(p.TrustedProxies),
 		observe(p.Logger, p.Now, route, p.Observe),
-		secure(p.Origin),
+		secure(p.Origin, p.Opened),
 		shareWith(p.AllowedOrigins),
 		refuseForeign(p.SessionCookie, append([]string{p.Origin}, p.AllowedOrigins...)),
 		p.Limiter.strangers(p.Remembers),
 		p.Session,
 		p.Limiter.members(p.Unlimited),
+		compress,
 	)
 }
 

@@ -138,15 +138,20 @@ func (l *RateLimiter) of(name string) *allowance {
 	return a
 }
 
-// ofAddress returns the allowance of the context's client address. An IPv6 client has
-// a /64 to itself at least, so that counts as one.
+// ofAddress returns the allowance of the context's client address.
 func (l *RateLimiter) ofAddress(ctx context.Context) *allowance {
+	return l.of("address " + CallerAddress(ctx))
+}
+
+// CallerAddress is the context's client address (audit.ActorFrom) as a caller is told
+// by it: an IPv6 client has a /64 to itself at least, so that counts as one.
+func CallerAddress(ctx context.Context) string {
 	text := audit.ActorFrom(ctx).IPAddress
 	if address, err := netip.ParseAddr(text); err == nil && address.Is6() {
 		network, _ := address.Prefix(64) // never fails for an IPv6 address
 		text = network.String()
 	}
-	return l.of("address " + text)
+	return text
 }
 
 // advanceKey is under what the context holds the allowance that a request was counted

@@ -31,6 +31,12 @@ type started struct {
 // start runs a server whose public side holds requests until released.
 func start(t *testing.T, grace time.Duration) *started {
 	t.Helper()
+	return startWith(t, grace, func(*started, context.Context) error { return nil })
+}
+
+// startWith runs one that ends its streams so.
+func startWith(t *testing.T, grace time.Duration, endStreams func(*started, context.Context) error) *started {
+	t.Helper()
 	s := &started{entered: make(chan struct{}, 1), release: make(chan struct{}), done: make(chan error, 1)}
 	hold := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.entered <- struct{}{}
@@ -45,6 +51,7 @@ func start(t *testing.T, grace time.Duration) *started {
 		PublicListener: listen(t), Public: hold,
 		AdminListener: listen(t), Admin: httpserver.Admin(health, http.NotFoundHandler()),
 		Health: health, Grace: grace, Logger: slog.New(slog.DiscardHandler),
+		EndStreams: func(ctx context.Context) error { return endStreams(s, ctx) },
 	}
 	s.public = "http://" + server.PublicListener.Addr().String()
 	s.admin = "http://" + server.AdminListener.Addr().String()
@@ -63,12 +70,19 @@ func listen(t *testing.T) net.Listener {
 	return listener
 }
 
-// inFlight sends a request and returns once it is being served.
-func (s *started) inFlight(t *testing.T) <-chan string {
+// transports are the protocols of clients.
+func transports() map[string]*http.Transport {
+	priorKnowledge := new(http.Protocols)
+	priorKnowledge.SetUnencryptedHTTP2(true)
+	return map[string]*http.Transport{"HTTP/1.1": {}, "HTTP/2.0": {Protocols: priorKnowledge}}
+}
+
+// inFlight sends a request by the transport and returns once it is being served.
+func (s *started) inFlight(t *testing.T, transport *http.Transport) <-chan string {
 	t.Helper()
 	got := make(chan string, 1)
 	go func() {
-		_, body, err := tryFetch(t, s.public)
+		_, body, err := tryFetchBy(t, transport, s.public)
 		if err != nil {
 			body = "broken off"
 		}
@@ -90,37 +104,95 @@ func (s *started) awaitDraining(t *testing.T) {
 
 func TestServerFinishesRequestsBeforeItStops(t *testing.T) {
 	t.Parallel()
-	s := start(t, time.Minute)
-	body := s.inFlight(t)
-	s.stop()
-	s.awaitDraining(t)
-	if response, _ := fetch(t, s.admin+"/healthz"); response.StatusCode != http.StatusOK {
-		t.Errorf("liveness while stopping: got %d, want 200", response.StatusCode)
-	}
-	close(s.release)
-	if got := <-body; got != "whole" {
-		t.Errorf("request in flight: got %q, want whole", got)
-	}
-	if err := <-s.done; err != nil {
-		t.Errorf("Run: %v", err)
-	}
-	for _, url := range []string{s.public, s.admin} {
-		if _, _, err := tryFetch(t, url); err == nil {
-			t.Errorf("%s still answers", url)
-		}
+	for protocol, transport := range transports() {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, time.Minute)
+			body := s.inFlight(t, transport)
+			s.stop()
+			s.awaitDraining(t)
+			if response, _ := fetch(t, s.admin+"/healthz"); response.StatusCode != http.StatusOK {
+				t.Errorf("liveness while stopping: got %d, want 200", response.StatusCode)
+			}
+			close(s.release)
+			if got := <-body; got != "whole" {
+				t.Errorf("request in flight: got %q, want whole", got)
+			}
+			if err := <-s.done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+			for _, url := range []string{s.public, s.admin} {
+				if _, _, err := tryFetch(t, url); err == nil {
+					t.Errorf("%s still answers", url)
+				}
+			}
+		})
 	}
 }
 
 func TestServerCutsRequestsOffAfterTheGrace(t *testing.T) {
 	t.Parallel()
-	s := start(t, time.Millisecond)
-	body := s.inFlight(t)
+	for protocol, transport := range transports() {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, time.Millisecond)
+			body := s.inFlight(t, transport)
+			s.stop()
+			if err := <-s.done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+			if got := <-body; got != "broken off" {
+				t.Errorf("request in flight: got %q, want it broken off", got)
+			}
+		})
+	}
+}
+
+func TestServerSpeaksBothProtocols(t *testing.T) {
+	t.Parallel()
+	s := start(t, time.Minute)
+	close(s.release)
+	for protocol, transport := range transports() {
+		response, body, err := tryFetchBy(t, transport, s.public)
+		if err != nil || response.Proto != protocol || body != "whole" {
+			t.Errorf("%s: got %v %q, %v", protocol, response, body, err)
+		}
+		<-s.entered
+	}
 	s.stop()
 	if err := <-s.done; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if got := <-body; got != "broken off" {
-		t.Errorf("request in flight: got %q, want it broken off", got)
+}
+
+func TestServerEndsStreamsWhileItWaitsForThem(t *testing.T) {
+	t.Parallel()
+	s := startWith(t, time.Minute, func(s *started, _ context.Context) error {
+		close(s.release) // a stream ends when it is told to, and not before
+		return nil
+	})
+	body := s.inFlight(t)
+	s.stop()
+	if got := <-body; got != "whole" {
+		t.Errorf("the stream: got %q, want whole", got)
+	}
+	if err := <-s.done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestServerWaitsForStreamsNoLongerThanTheGrace(t *testing.T) {
+	t.Parallel()
+	told := make(chan struct{})
+	s := startWith(t, 50*time.Millisecond, func(_ *started, ctx context.Context) error {
+		close(told)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	s.stop()
+	<-told
+	if err := <-s.done; err != nil {
+		t.Errorf("Run: %v", err)
 	}
 }
 
@@ -133,7 +205,8 @@ func TestServerStopsWhenAListenerFails(t *testing.T) {
 	server := &httpserver.Server{
 		PublicListener: listen(t), Public: http.NotFoundHandler(),
 		AdminListener: admin, Admin: http.NotFoundHandler(),
-		Health: &httpserver.Health{}, Grace: time.Second, Logger: slog.New(slog.DiscardHandler),
+		Health: &httpserver.Health{}, EndStreams: func(context.Context) error { return nil },
+		Grace: time.Second, Logger: slog.New(slog.DiscardHandler),
 	}
 	if err := server.Run(t.Context()); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Run: got %v, want net.ErrClosed", err)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"galaxygate/internal/background"
 	"galaxygate/internal/secret"
 	"galaxygate/internal/vault"
 )
@@ -29,32 +30,15 @@ type Reloader struct {
 // once, and tried again: a service may come back, a value be sealed anew. The end
 // of that is logged as well.
 func (r *Reloader) Run(ctx context.Context) error {
-	tick := time.NewTicker(r.Every)
-	defer tick.Stop()
-	var refused string
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		err, why := r.Reload(ctx), ""
-		if ctx.Err() != nil {
-			return nil
-		}
+	background.Poll(ctx, r.Every, r.Reload, func(err error) {
 		if err != nil {
-			why = err.Error()
-		}
-		switch {
-		case why == refused:
-		case err != nil:
 			r.Logger.ErrorContext(ctx, "keyset not reloaded: the one in use stays",
 				"alarm", true, "variable", "TOKEN_KEYSET_FILE", "error", err)
-		default:
-			r.Logger.InfoContext(ctx, "keyset file is good again")
+			return
 		}
-		refused = why
-	}
+		r.Logger.InfoContext(ctx, "keyset file is good again")
+	})
+	return nil
 }
 
 // Reload replaces the vault's keyset where the file holds another. Its error says

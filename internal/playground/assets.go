@@ -79,12 +79,12 @@ func compress(content []byte) []byte {
 }
 
 // ServeHTTP serves the asset, compressed where the client takes gzip. Its URL
-// names its content, so it is cached for good.
+// names its content, so it is cached for good. That answers vary by what a client
+// takes says whoever compresses the others.
 func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", a.contentType)
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
-	h.Set("Vary", "Accept-Encoding")
 	if !takesGzip(r) {
 		h.Set("ETag", a.etag)
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.content))

@@ -16,11 +16,11 @@ type contextKey struct{}
 
 // current is what the context of a signed-in request holds.
 type current struct {
-	session     Session
-	tokenHash   []byte
-	since       time.Time // when it was live
-	left        atomic.Bool
-	clearCookie func()
+	session   Session
+	tokenHash []byte
+	since     time.Time // when it was live
+	left      atomic.Bool
+	leave     func() // called when it is left
 }
 
 // FromContext returns the session that the request carries, and whether it
@@ -52,12 +52,26 @@ func (m *Manager) Confirm(ctx context.Context) error {
 	return err
 }
 
+// Renew is Confirm for what outlives a request: the session counts as used, and one
+// that was not used for too long has ended.
+func (m *Manager) Renew(ctx context.Context) error {
+	c, ok := ctx.Value(contextKey{}).(*current)
+	if !ok {
+		return nil
+	}
+	if c.left.Load() {
+		return ErrNotFound
+	}
+	_, err := m.authenticate(ctx, c.tokenHash)
+	return err
+}
+
 // Leave makes the context's request anonymous from here on, because its session
-// has ended, and the response clear the cookie where the session came by it. It
-// must be called before the response's header is written.
+// has ended, and the response clear the cookie where the session came by it, if
+// its header has not been written yet. That of a WebSocket has.
 func Leave(ctx context.Context) {
 	if c, ok := ctx.Value(contextKey{}).(*current); ok && !c.left.Swap(true) {
-		c.clearCookie()
+		c.leave()
 	}
 }
 
@@ -77,8 +91,11 @@ func (m *Manager) Middleware(next http.Handler) http.Handler {
 				m.ClearCookie(w)
 			}
 		}
-		since, hash := m.Now(), token.Hash()
-		s, err := m.authenticate(r.Context(), hash)
+		leave := clearCookie
+		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			leave = func() {} // the response is over before anything is asked
+		}
+		ctx, err := m.enter(r.Context(), token, leave)
 		switch {
 		case errors.Is(err, ErrReplaced):
 			// The browser has signed in again while this request was under way:
@@ -93,10 +110,6 @@ func (m *Manager) Middleware(next http.Handler) http.Handler {
 			}
 			m.Unavailable.ServeHTTP(w, r)
 		default:
-			actor := audit.ActorFrom(r.Context())
-			actor.SessionID = s.ID
-			ctx := audit.WithActor(r.Context(), actor)
-			ctx = context.WithValue(ctx, contextKey{}, &current{session: s, tokenHash: hash, since: since, clearCookie: clearCookie})
 			next.ServeHTTP(w, r.WithContext(ctx))
 		}
 	})
@@ -108,6 +121,36 @@ func (m *Manager) Middleware(next http.Handler) http.Handler {
 func (m *Manager) Remembers(r *http.Request) bool {
 	token, _ := m.token(r)
 	return token.IsZero() || m.met.Has(string(token.Hash()), m.Now())
+}
+
+// WithBearer returns the context with the session whose token is given as an
+// Authorization header gives it, instead of the one that it has. It returns
+// ErrNotFound where that session is not live, and the context as it is where
+// nothing is given, or no bearer token. Any other error means that the store is
+// away, and nothing about the session.
+func (m *Manager) WithBearer(ctx context.Context, authorization string) (context.Context, error) {
+	token, ok := bearer(authorization)
+	switch {
+	case !ok:
+		return ctx, nil
+	case token.IsZero():
+		return nil, ErrNotFound
+	}
+	return m.enter(ctx, token, func() {})
+}
+
+// enter returns the context with the live session of that token, or
+// authenticate's error. Leave is called when the session is left.
+func (m *Manager) enter(ctx context.Context, token secret.Text, leave func()) (context.Context, error) {
+	since, hash := m.Now(), token.Hash()
+	s, err := m.authenticate(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	actor := audit.ActorFrom(ctx)
+	actor.SessionID = s.ID
+	ctx = audit.WithActor(ctx, actor)
+	return context.WithValue(ctx, contextKey{}, &current{session: s, tokenHash: hash, since: since, leave: leave}), nil
 }
 
 // SetCookie gives the browser the session's token until the session's absolute
@@ -148,12 +191,21 @@ func (m *Manager) cookie() *http.Cookie {
 // token returns the session token of the request, and whether it came by
 // cookie. A bearer token wins (RFC 6750, section 2.1).
 func (m *Manager) token(r *http.Request) (_ secret.Text, byCookie bool) {
-	scheme, bearer, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if strings.EqualFold(scheme, "Bearer") {
-		return secret.New(strings.TrimSpace(bearer)), false
+	if token, ok := bearer(r.Header.Get("Authorization")); ok {
+		return token, false
 	}
 	if cookie, err := r.Cookie(m.CookieName()); err == nil {
 		return secret.New(cookie.Value), true
 	}
 	return secret.Text{}, false
+}
+
+// bearer returns the token of an Authorization header, and whether it is of that
+// scheme.
+func bearer(authorization string) (token secret.Text, ok bool) {
+	scheme, text, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return secret.Text{}, false
+	}
+	return secret.New(strings.TrimSpace(text)), true
 }

@@ -48,6 +48,9 @@ type Manager struct {
 	Ender Ender
 	// Cache answers for the Store; nil: nothing is remembered.
 	Cache *Cache
+	// Lookout tells of the ends of sessions. Only Forget, ForgetAll, Ended and Over
+	// need it.
+	Lookout *Lookout
 	// IdleTimeout ends a session that is not used for so long, Lifetime any.
 	IdleTimeout time.Duration
 	Lifetime    time.Duration
@@ -138,6 +141,61 @@ func (m *Manager) EndOthers(ctx context.Context, userID, keepID string) (int, er
 // ended, or ErrReplayed where it was carried out before.
 func (m *Manager) EndByProvider(ctx context.Context, l Logout) (int, error) {
 	return m.Ender.EndByProvider(ctx, l, m.Now())
+}
+
+// Forget says that the session with that ID has ended.
+func (m *Manager) Forget(id string) {
+	m.Cache.Forget(id)
+	m.Lookout.Look(id)
+}
+
+// ForgetAll says that any session may have ended.
+func (m *Manager) ForgetAll() {
+	m.Cache.ForgetAll()
+	m.Lookout.LookAtAll()
+}
+
+// Ended returns a channel that receives how the context's session ended, once it
+// has, wherever that was decided, and is closed then. It is closed without a value
+// where ctx ends first, and at once where ctx has no session.
+func (m *Manager) Ended(ctx context.Context) <-chan End {
+	ended := make(chan End, 1)
+	c, ok := ctx.Value(contextKey{}).(*current)
+	if !ok {
+		close(ended)
+		return ended
+	}
+	m.watch(ctx, c, func(end *End) {
+		if end != nil {
+			ended <- *end
+		}
+		close(ended)
+	})
+	return ended
+}
+
+// Over returns a channel that is closed when the context's session has ended. It
+// stays open where ctx ends first, and where ctx has no session.
+func (m *Manager) Over(ctx context.Context) <-chan struct{} {
+	over := make(chan struct{})
+	if c, ok := ctx.Value(contextKey{}).(*current); ok {
+		m.watch(ctx, c, func(end *End) {
+			if end != nil {
+				close(over)
+			}
+		})
+	}
+	return over
+}
+
+// watch has tell called with how the session ended, or with nil once ctx has. The
+// store is asked only where memory does not vouch for the session: from the moment
+// at which it is watched, word of its end is heard.
+func (m *Manager) watch(ctx context.Context, c *current, tell func(*End)) {
+	watched := m.Lookout.watch(ctx, c.session.ID, c.session.ExpiresAt, tell)
+	if !watched && m.Cache.ChangedSince(c.session.ID, c.since) {
+		m.Lookout.Look(c.session.ID)
+	}
 }
 
 // expiry is the sooner of the idle and the absolute end.

@@ -40,6 +40,18 @@ const (
 	Expired              EndReason = "expired"         // by itself, and noticed since
 )
 
+// End is how a session ended.
+type End struct {
+	Reason EndReason
+	At     time.Time
+}
+
+// Standing is how a session stands in the store.
+type Standing struct {
+	ExpiresAt time.Time
+	End       *End // nil: nobody has ended it, though it may have expired
+}
+
 // Session is one signed-in browser or app. The token that carries it is not
 // part of it: the store knows only the token's SHA-256.
 type Session struct {
@@ -81,6 +93,12 @@ type Store interface {
 	// Touch records that the session was seen at seenAt and lives until
 	// expiresAt. It does nothing to a session that has ended.
 	Touch(ctx context.Context, id string, seenAt, expiresAt time.Time) error
+}
+
+// Register knows how sessions stand.
+type Register interface {
+	// Standings returns how those of the sessions stand that there are, by ID.
+	Standings(ctx context.Context, ids []string) (map[string]Standing, error)
 }
 
 // Ender ends sessions, and records each end in the audit log.

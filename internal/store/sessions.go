@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -91,6 +92,38 @@ func (db *DB) Sessions(ctx context.Context, userID string, now time.Time) ([]ses
 		sessions[i] = row.session()
 	}
 	return sessions, nil
+}
+
+const standingsSQL = `
+SELECT id, expires_at, ended_at, end_reason FROM sessions WHERE id IN (?)`
+
+// Standings implements session.Register.
+func (db *DB) Standings(ctx context.Context, ids []string) (map[string]session.Standing, error) {
+	standings := make(map[string]session.Standing, len(ids))
+	if len(ids) == 0 {
+		return standings, nil
+	}
+	query, args, err := sqlx.In(standingsSQL, ids)
+	if err != nil {
+		return nil, fmt.Errorf("select ends of sessions: %w", err)
+	}
+	var rows []struct {
+		ID        string            `db:"id"`
+		ExpiresAt time.Time         `db:"expires_at"`
+		EndedAt   sql.NullTime      `db:"ended_at"`
+		EndReason session.EndReason `db:"end_reason"`
+	}
+	if err := db.list(ctx, db.read, &rows, query, args...); err != nil {
+		return nil, explain(ctx, "select ends of sessions", err)
+	}
+	for _, row := range rows {
+		standing := session.Standing{ExpiresAt: row.ExpiresAt.UTC()}
+		if row.EndedAt.Valid {
+			standing.End = &session.End{Reason: row.EndReason, At: row.EndedAt.Time.UTC()}
+		}
+		standings[row.ID] = standing
+	}
+	return standings, nil
 }
 
 const touchSQL = `

@@ -23,17 +23,18 @@ import (
 
 // What a DB satisfies.
 var (
-	_ grant.Store     = (*DB)(nil)
-	_ grant.Leases    = (*DB)(nil)
-	_ grant.Outbox    = (*DB)(nil)
-	_ grant.Claims    = (*DB)(nil)
-	_ grant.DueGrants = (*DB)(nil)
-	_ session.Store   = (*DB)(nil)
-	_ session.Ender   = (*DB)(nil)
-	_ login.Store     = (*DB)(nil)
-	_ audit.Log       = (*DB)(nil)
-	_ keyring.Store   = (*DB)(nil)
-	_ audit.Reader    = (*DB)(nil)
+	_ grant.Store      = (*DB)(nil)
+	_ grant.Leases     = (*DB)(nil)
+	_ grant.Outbox     = (*DB)(nil)
+	_ grant.Claims     = (*DB)(nil)
+	_ grant.DueGrants  = (*DB)(nil)
+	_ session.Store    = (*DB)(nil)
+	_ session.Ender    = (*DB)(nil)
+	_ session.Register = (*DB)(nil)
+	_ login.Store      = (*DB)(nil)
+	_ audit.Log        = (*DB)(nil)
+	_ keyring.Store    = (*DB)(nil)
+	_ audit.Reader     = (*DB)(nil)
 )
 
 // DB is the database. It is safe for concurrent use.

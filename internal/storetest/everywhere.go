@@ -46,6 +46,10 @@ func Calls(t *testing.T, s Stores) []Call {
 		{"Grant", false, func(ctx context.Context) error { _, err := r.Grant(ctx, g.UserID); return err }},
 		{"Session", false, func(ctx context.Context) error { _, err := r.Session(ctx, token.Hash(), f.now); return err }},
 		{"Sessions", false, func(ctx context.Context) error { _, err := r.Sessions(ctx, g.UserID, f.now); return err }},
+		{"Standings", false, func(ctx context.Context) error {
+			_, err := r.Standings(ctx, []string{created.ID})
+			return err
+		}},
 		{"UserEvents", false, func(ctx context.Context) error { _, err := r.UserEvents(ctx, g.UserID, "", 10); return err }},
 		{"Touch", true, func(ctx context.Context) error {
 			return r.Touch(ctx, created.ID, f.now, created.ExpiresAt)

@@ -93,6 +93,31 @@ func sessionTests() map[string]func(*fixture) {
 			f.same("live", f.live(expired, expired.ExpiresAt), false)
 			f.must(f.Touch(f.t.Context(), "unknown", f.now, f.now.Add(time.Hour)))
 		},
+		"how sessions stand is told of any number at once": func(f *fixture) {
+			live, _ := f.signIn()
+			ended, _ := f.signInSubject("bob")
+			endedAt := f.now.Add(time.Second)
+			_, err := f.End(f.t.Context(), ended.UserID, ended.ID, session.EndedByUser, endedAt)
+			f.must(err)
+			used := f.now.Add(2 * time.Hour)
+			f.must(f.Touch(f.t.Context(), live.ID, f.now, used))
+			ids := []string{live.ID, ended.ID}
+			for range 600 {
+				ids = append(ids, secret.Random().Reveal()) // of sessions that there are not
+			}
+			got, err := f.Replica.Standings(f.t.Context(), ids)
+			f.must(err)
+			f.same("standings", got, map[string]session.Standing{
+				live.ID: {ExpiresAt: used},
+				ended.ID: {
+					ExpiresAt: ended.ExpiresAt,
+					End:       &session.End{Reason: session.EndedByUser, At: endedAt},
+				},
+			})
+			got, err = f.Standings(f.t.Context(), nil)
+			f.must(err)
+			f.same("standings of none", got, map[string]session.Standing{})
+		},
 		"a session is ended once, by its user": func(f *fixture) {
 			token := secret.Random()
 			s, _ := f.signIn(func(s *login.SignIn) { s.SessionToken = token })

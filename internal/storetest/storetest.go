@@ -25,6 +25,7 @@ type Store interface {
 	grant.DueGrants
 	session.Store
 	session.Ender
+	session.Register
 	login.Store
 	audit.Log
 	audit.Reader

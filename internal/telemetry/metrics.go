@@ -26,6 +26,7 @@ type Metrics struct {
 	kept      *prometheus.CounterVec
 	revoked   *prometheus.CounterVec
 	tidied    *prometheus.CounterVec
+	persisted *prometheus.CounterVec
 	upstream  upstreamMetrics
 }
 
@@ -52,17 +53,19 @@ func NewMetrics() *Metrics {
 			Name: "galaxygate_lease_contended_total",
 			Help: "Refreshes that found the grant leased or changed by someone else.",
 		}),
-		ended:    counts("galaxygate_reauthentications_total", "Grants that could no longer be refreshed, by reason.", "reason"),
-		lookUps:  counts("galaxygate_cache_lookups_total", "Look-ups in memory, by cache and by whether they were answered there.", "cache", "result"),
-		kept:     counts("galaxygate_kept_alive_total", "Refreshes of grants that nobody asked for, by how they ended.", "outcome"),
-		revoked:  counts("galaxygate_revocations_total", "Attempts to take tokens back at the provider, by how they ended.", "outcome"),
-		tidied:   counts("galaxygate_tidied_rows_total", "Rows that were cleared away, by what they were.", "what"),
+		ended:   counts("galaxygate_reauthentications_total", "Grants that could no longer be refreshed, by reason.", "reason"),
+		lookUps: counts("galaxygate_cache_lookups_total", "Look-ups in memory, by cache and by whether they were answered there.", "cache", "result"),
+		kept:    counts("galaxygate_kept_alive_total", "Refreshes of grants that nobody asked for, by how they ended.", "outcome"),
+		revoked: counts("galaxygate_revocations_total", "Attempts to take tokens back at the provider, by how they ended.", "outcome"),
+		tidied:  counts("galaxygate_tidied_rows_total", "Rows that were cleared away, by what they were.", "what"),
+		persisted: counts("galaxygate_persisted_operations_total",
+			"Operations that clients named instead of sending them, and all where only trusted ones run, by how that ended.", "kind", "result"),
 		upstream: newUpstreamMetrics(),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.refreshes, m.waits, m.contended, m.ended, m.lookUps, m.kept, m.revoked, m.tidied,
+		m.requests, m.refreshes, m.waits, m.contended, m.ended, m.lookUps, m.kept, m.revoked, m.tidied, m.persisted,
 	)
 	m.upstream.register(m.registry)
 	for _, outcome := range refreshOutcomes() {
@@ -142,6 +145,10 @@ func (m *Metrics) Revoked(outcome string) { m.revoked.WithLabelValues(outcome).I
 
 // Tidied records rows that were cleared away: store.Housekeeper says of what.
 func (m *Metrics) Tidied(what string, n int) { m.tidied.WithLabelValues(what).Add(float64(n)) }
+
+// Persisted records how a request ended that names its operation: package graph says
+// of which kind it is, and how.
+func (m *Metrics) Persisted(kind, result string) { m.persisted.WithLabelValues(kind, result).Inc() }
 
 // ObserveSessionCache records whether a session was found in memory.
 func (m *Metrics) ObserveSessionCache(hit bool) { m.observeCache("sessions", hit) }
