@@ -49,6 +49,8 @@ type transports struct {
 	socket graphqlhttp.WebSocket
 	events graphqlhttp.Events
 	limits graphqlhttp.StreamLimits
+	// requests is the server's deadline for reading a request and answering it.
+	requests time.Duration
 }
 
 type sessionKey struct{}
@@ -91,7 +93,8 @@ func open(t *testing.T, change func(*transports)) *place {
 		}
 		api.ServeHTTP(w, r.WithContext(ctx))
 	}))
-	p.server.Config.ReadTimeout, p.server.Config.WriteTimeout = 400*time.Millisecond, 400*time.Millisecond
+	p.server.Config.ReadTimeout, p.server.Config.WriteTimeout = all.requests, all.requests
+	p.server.Config.IdleTimeout = patience
 	p.server.Config.Protocols = new(http.Protocols)
 	p.server.Config.Protocols.SetHTTP1(true)
 	p.server.Config.Protocols.SetUnencryptedHTTP2(true)

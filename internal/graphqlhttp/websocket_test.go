@@ -187,7 +187,7 @@ func TestWebSocketWantsItsSubprotocol(t *testing.T) {
 
 func TestWebSocketWaitsForTheInitSoLong(t *testing.T) {
 	t.Parallel()
-	p := open(t, func(all *transports) { all.socket.InitTimeout = 50 * time.Millisecond })
+	p := open(t, func(all *transports) { all.socket.InitTimeout = 500 * time.Millisecond })
 	s := p.dial(t, nil, protocol)
 	s.say(t, `{"type":"ping"}`)
 	s.hears(t, `{"type":"pong"}`)
@@ -428,20 +428,26 @@ func TestAnOperationOfASessionThatHasEndedClosesTheConnection(t *testing.T) {
 func TestKeepAliveEndsADeadConnection(t *testing.T) {
 	t.Parallel()
 	p := open(t, func(all *transports) {
-		all.socket.KeepAlive, all.socket.PongTimeout = 20*time.Millisecond, 500*time.Millisecond
+		all.socket.KeepAlive, all.socket.PongTimeout = 20*time.Millisecond, 200*time.Millisecond
 	})
 	dead := p.connect(t, "") // it reads no more from here on, and so answers no ping
 	dead.subscribe(t, "1", `subscription{wait}`)
-	p.awaitRunning(t, 1)
-	p.awaitRunning(t, 0)
 	p.awaitOpen(t, graphqlhttp.OverWebSocket, 0)
+	p.awaitRunning(t, 0)
+}
 
+func TestKeepAliveLeavesALiveConnectionAlone(t *testing.T) {
+	t.Parallel()
+	p := open(t, func(all *transports) {
+		all.socket.KeepAlive = 10 * time.Millisecond
+		all.socket.InitTimeout = time.Second // which counts no more once the client has begun
+	})
 	live := p.connect(t, "")
 	live.subscribe(t, "1", `subscription{wait}`)
 	read, cancel := context.WithTimeout(live.ctx, 1500*time.Millisecond)
 	defer cancel()
 	if _, got, err := live.conn.Read(read); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a connection that answers: got %s, %v", got, err)
+		t.Errorf("got %s, %v, want nothing", got, err)
 	}
 }
 
