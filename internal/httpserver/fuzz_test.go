@@ -11,9 +11,16 @@ import (
 // cannot choose its own address.
 func FuzzIdentity(f *testing.F) {
 	for _, seed := range [][2]string{
-		{"192.0.2.1:80", "198.51.100.7"}, {"10.0.0.1:80", "198.51.100.7, 10.0.0.2"}, {"10.0.0.1:80", "10.0.0.3"}, {"10.0.0.1:80", "unknown, 198.51.100.7"},
-		{"[fd00::1]:80", "[2001:db8::1]:443"}, {"10.0.0.1:80", "198.51.100.7:1234,"}, {"[::ffff:10.0.0.1]:1", "::ffff:198.51.100.7"}, {"[fe80::1%eth0]:1", "fe80::1%a"},
-		{"@", ""}, {"10.0.0.1", ",,"},
+		{"192.0.2.1:80", "198.51.100.7"},
+		{"10.0.0.1:80", "198.51.100.7, 10.0.0.2"},
+		{"10.0.0.1:80", "10.0.0.3"},
+		{"10.0.0.1:80", "unknown, 198.51.100.7"},
+		{"[fd00::1]:80", "[2001:db8::1]:443"},
+		{"10.0.0.1:80", "198.51.100.7:1234,"},
+		{"[::ffff:10.0.0.1]:1", "::ffff:198.51.100.7"},
+		{"[fe80::1%eth0]:1", "fe80::1%a"},
+		{"@", ""},
+		{"10.0.0.1", ",,"},
 	} {
 		f.Add(seed[0], seed[1], "Mozilla/5.0 \xff")
 	}
@@ -39,7 +46,7 @@ func FuzzIdentity(f *testing.F) {
 		}
 		if !within(trusted, parsed) { // it is known: whatever stands before it was written by the client
 			for _, lie := range []string{"203.0.113.9", "10.9.9.9", "x", ""} {
-				if lied := address(lie+","+forwarded); lied != got {
+				if lied := address(lie + "," + forwarded); lied != got {
 					t.Errorf("with %q in front of %q: got %q, want %q", lie, forwarded, lied, got)
 				}
 				if lied := address(lie, forwarded); lied != got {

@@ -130,7 +130,7 @@ func wantLogout(t *testing.T, payload []byte, logout Logout, now time.Time) {
 		claims["jti"] == nil, logout.TokenID == "", logout.Subject == "" && logout.SessionID == "",
 		strings.ContainsFunc(logout.Subject+logout.SessionID, unicode.IsControl):
 		t.Errorf("%q is taken: %+v", payload, logout)
-	case !logout.ExpiresAt.After(now), logout.ExpiresAt.After(now.Add(2*logoutLife)):
+	case !logout.ExpiresAt.After(now), logout.ExpiresAt.After(now.Add(2 * logoutLife)):
 		t.Errorf("%q is remembered until %v", payload, logout.ExpiresAt)
 	}
 }
