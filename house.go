@@ -43,6 +43,7 @@ type house struct {
 	keeper      *grant.Keeper
 	revocations *grant.Revocations
 	housekeeper *store.Housekeeper
+	limiter     *httpserver.RateLimiter
 	redis       *redis.Client // nil: there is none
 	streams     *graphqlhttp.Streams
 	public      http.Handler
@@ -53,6 +54,7 @@ func (h *house) close() {
 	h.planner.Close()
 	h.answers.Close()
 	h.automatic.Close()
+	h.limiter.Close()
 	if h.redis != nil {
 		_ = h.redis.Close()
 	}
@@ -181,7 +183,11 @@ func build(
 		Now:       time.Now,
 		Logger:    logger,
 	}
-	limiter := httpserver.NewRateLimiter(httpserver.RateLimits{PerMinute: cfg.RateLimit, Key: sessionKey, Now: time.Now})
+	limits := httpserver.RateLimits{PerMinute: cfg.RateLimit, Key: sessionKey, Now: time.Now}
+	if shared != nil && cfg.RateLimit > 0 {
+		limits.Shared = shared.Counter(cfg.RateLimit)
+	}
+	limiter := httpserver.NewRateLimiter(limits)
 	planner := plan.New(graph.Schema())
 	answers := upstream.NewAnswers(cfg.GalaxyCache, cfg.GalaxyCacheBytes, shelf, time.Now)
 	answers.Observer = metrics
@@ -215,13 +221,17 @@ func build(
 			Logger:    logger,
 		},
 		Introspection: cfg.Introspection,
-		MaxDepth:      cfg.MaxDepth,
-		MaxComplexity: cfg.MaxComplexity,
-		MaxTokens:     cfg.MaxTokens,
-		Timeout:       cfg.OperationTimeout,
-		TellCost:      cfg.Development,
-		Documents:     graph.Documents{Trusted: trusted, Automatic: automatic, Observe: metrics.Persisted},
-		Tracer:        traces.Tracer(),
+		Limits: graph.Limits{
+			Depth:      cfg.MaxDepth,
+			Cost:       cfg.MaxComplexity,
+			Aliases:    cfg.MaxAliases,
+			RootFields: cfg.MaxRootFields,
+			Tokens:     cfg.MaxTokens,
+		},
+		Timeout:   cfg.OperationTimeout,
+		TellCost:  cfg.Development,
+		Documents: graph.Documents{Trusted: trusted, Automatic: automatic, Observe: metrics.Persisted},
+		Tracer:    traces.Tracer(),
 	})
 	streams := graphqlhttp.NewStreams(graphqlhttp.StreamLimits{
 		All: cfg.MaxStreams, PerCaller: cfg.MaxStreamsPerCaller, Caller: callerOf,
@@ -268,7 +278,8 @@ func build(
 	return &house{
 		provider: provider, galaxy: galaxy, planner: planner, answers: answers,
 		trusted: trusted, automatic: automatic, sessions: sessions, signIn: signIn, grants: grants,
-		keeper: keeper, revocations: revocations, housekeeper: housekeeper, redis: shared, streams: streams, public: handler,
+		keeper: keeper, revocations: revocations, housekeeper: housekeeper, limiter: limiter, redis: shared,
+		streams: streams, public: handler,
 	}, nil
 }
 

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -13,24 +14,43 @@ import (
 // cost, whatever its value.
 const CostHeader = "X-Galaxygate-Cost"
 
-// tellCost puts what the operation cost upstream into extensions.galaxy, always or
-// where the request asks for it; and always that an answer is past its time.
-func tellCost(always bool) graphql.ResponseMiddleware {
+// tellCost puts what the operation costs by the schema into extensions.cost, and what
+// it cost upstream into extensions.galaxy, always or where the request asks for it; and
+// always that an answer is past its time.
+func tellCost(always bool, limit int) graphql.ResponseMiddleware {
 	return func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 		response := next(ctx)
-		o := operationOf(ctx)
-		if response == nil || o == nil {
+		if response == nil {
 			return response
 		}
-		asked := always || graphql.GetOperationContext(ctx).Headers.Get(CostHeader) != ""
-		if told := costOf(&o.cost, asked); len(told) > 0 {
+		told := make(map[string]any)
+		operation := graphql.GetOperationContext(ctx)
+		asked := always || operation.Headers.Get(CostHeader) != ""
+		if o := operationOf(ctx); o != nil {
+			if galaxy := costOf(&o.cost, asked); len(galaxy) > 0 {
+				told["galaxy"] = galaxy
+			}
+		}
+		if e := entryOf(operation); e != nil && asked && e.size.Depth > 0 {
+			told["cost"] = operationCost(e.size.Cost, limit)
+		}
+		if len(told) > 0 {
 			if response.Extensions == nil {
 				response.Extensions = make(map[string]any)
 			}
-			response.Extensions["galaxy"] = told
+			maps.Copy(response.Extensions, told)
 		}
 		return response
 	}
+}
+
+// operationCost is what an operation costs by the schema, and what it may.
+func operationCost(cost int64, limit int) map[string]any {
+	told := map[string]any{"operation": cost}
+	if limit > 0 {
+		told["limit"] = limit
+	}
+	return told
 }
 
 // costOf is the cost as a client sees it.

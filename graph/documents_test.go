@@ -38,7 +38,7 @@ func newLibrary(t *testing.T, trusted string, change ...func(*graph.Config)) *li
 	w := newWorld(t)
 	l := &library{automatic: documents.NewAutomatic(2000)}
 	t.Cleanup(l.automatic.Close)
-	cfg := graph.Config{Resolver: w.resolver, Introspection: true, MaxDepth: 3, Documents: graph.Documents{
+	cfg := graph.Config{Resolver: w.resolver, Introspection: true, Limits: graph.Limits{Depth: 3}, Documents: graph.Documents{
 		Automatic: l.automatic,
 		Observe:   func(kind, result string) { l.observed = append(l.observed, kind+" "+result) },
 	}}

@@ -37,6 +37,7 @@ const (
 	codeUpstreamRateLimited = "UPSTREAM_RATE_LIMITED"
 	codeUpstreamError       = "UPSTREAM_ERROR"
 	codeTooComplex          = "QUERY_TOO_COMPLEX"
+	codeParseFailed         = "GRAPHQL_PARSE_FAILED"
 	codeValidationFailed    = "GRAPHQL_VALIDATION_FAILED"
 	codeInternal            = "INTERNAL_SERVER_ERROR"
 
@@ -100,7 +101,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 
 // engineError shows what gqlgen itself refuses: documents, mostly.
 func engineError(shown, found *gqlerror.Error, code string) *gqlerror.Error {
-	shown.Message = found.Message
+	shown.Message, shown.Err = found.Message, found.Err
 	shown.Extensions = maps.Clone(found.Extensions)
 	shown.Extensions["code"] = code
 	return shown

@@ -187,7 +187,7 @@ func TestAStoreThatIsAwayIsSaidOnce(t *testing.T) {
 func TestBadDocuments(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(_ *world, c *graph.Config) {
-		c.Introspection, c.MaxDepth, c.MaxComplexity, c.MaxTokens = false, 6, 500, 1000
+		c.Introspection, c.Limits = false, graph.Limits{Depth: 6, Cost: 500, Tokens: 1000}
 	})
 	p := w.signIn(alice, allScopes()...)
 	bomb := "query { viewer { ...f0 } } "
@@ -197,7 +197,7 @@ func TestBadDocuments(t *testing.T) {
 	bomb += "fragment f40 on User { id }"
 	tests := []struct{ name, document, code string }{
 		{"not GraphQL", "{", "GRAPHQL_PARSE_FAILED"},
-		{"too many tokens", "{" + strings.Repeat(" viewer{id}", 400) + "}", "GRAPHQL_PARSE_FAILED"},
+		{"too many tokens", "{" + strings.Repeat(" viewer{id}", 400) + "}", "QUERY_TOO_COMPLEX"},
 		{"an unknown field", "{ viewr { id } }", "GRAPHQL_VALIDATION_FAILED"},
 		{"no such operation", "", "GRAPHQL_VALIDATION_FAILED"},
 		{"introspection", "{ __schema { types { name } } }", "GRAPHQL_VALIDATION_FAILED"},
@@ -348,7 +348,7 @@ func TestAnAnswerOfAnotherFormIsTheUpstreamsFault(t *testing.T) {
 
 func TestTheSchemaIsNotSelectedWithoutEnd(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(_ *world, cfg *graph.Config) { cfg.MaxComplexity = 1000 })
+	w := newWorld(t, func(_ *world, cfg *graph.Config) { cfg.Limits.Cost = 1000 })
 	const doublings = 40
 	document := `{ __type(name: "User") { ...F0 } }`
 	for i := range doublings {

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"galaxygate/graph"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -42,7 +44,8 @@ func TestWhatGalaxyIsAskedAndWhatIsAnswered(t *testing.T) {
 		t.Fatalf("%d stories, %v", len(paths), err)
 	}
 	rollup := newLookalike(t)
-	forgetful, mindful := rollup.world(t, 0), rollup.world(t, time.Hour)
+	usual := func(_ *world, cfg *graph.Config) { cfg.Limits = usualLimits() }
+	forgetful, mindful := rollup.world(t, 0, usual), rollup.world(t, time.Hour, usual)
 	for _, path := range paths { // one after the other: a gateway for each would take long
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
 			rollup.reset(t)

@@ -2,43 +2,107 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/99designs/gqlgen/complexity"
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"galaxygate/internal/document"
 	"galaxygate/internal/plan"
 )
 
-// limits refuses operations that nest too deeply or select too much, before
-// gqlgen's own analysis, which follows each spread of a fragment anew. A limit
-// of 0 is none.
-type limits struct {
-	depth         int
-	fields        int
-	introspection bool
+// Limits are what one operation may ask for, with its fragments in place. 0 is no
+// limit. They are not for trusted documents.
+type Limits struct {
+	Depth      int
+	Cost       int // by @cost and @listSize of the schema
+	Aliases    int
+	RootFields int
+	Tokens     int // lexical tokens of the document
+}
 
-	schema graphql.ExecutableSchema
-	// fine are the operations that are within the limits whatever their variables,
-	// by document and name: they have none.
-	fine *lru.LRU[struct{}]
+const (
+	// maxAlias is how long an alias may be. It is repeated beneath it: in the paths
+	// of errors, in the places of a plan, and in what Galaxy is asked.
+	maxAlias = 128
+	// maxIntrospected is many times what tools ask for.
+	maxIntrospected = 10_000
+)
+
+// gate lets no document in that is not valid, no variable that is not of its type, and
+// no operation that is not within the limits.
+type gate struct {
+	limits        Limits
+	introspection bool
+	reader        *document.Reader
+	prices        *document.Prices
+	schema        *ast.Schema
 }
 
 var _ interface {
 	graphql.HandlerExtension
+	graphql.OperationParameterMutator
 	graphql.OperationContextMutator
-} = (*limits)(nil)
+	graphql.Cache[*ast.QueryDocument]
+} = (*gate)(nil)
+
+func newGate(schema *ast.Schema, limits Limits, introspection bool) *gate {
+	return &gate{
+		limits: limits, introspection: introspection, schema: schema,
+		reader: document.NewReader(schema, limits.Tokens, introspection),
+		prices: document.NewPrices(schema, maxPage),
+	}
+}
 
 // ExtensionName implements graphql.HandlerExtension.
-func (*limits) ExtensionName() string { return "Limits" }
+func (*gate) ExtensionName() string { return "Gate" }
 
 // Validate implements graphql.HandlerExtension.
-func (l *limits) Validate(schema graphql.ExecutableSchema) error {
-	l.schema, l.fine = schema, lru.New[struct{}](cachedDocuments)
+func (*gate) Validate(graphql.ExecutableSchema) error { return nil }
+
+// Get implements graphql.Cache for gqlgen's executor, which so reads no document
+// itself: the one of the operation under way has been read.
+func (*gate) Get(ctx context.Context, _ string) (*ast.QueryDocument, bool) {
+	e := entryOf(graphql.GetOperationContext(ctx))
+	if e == nil {
+		return nil, false
+	}
+	return e.document.QueryDocument, true
+}
+
+// Add implements graphql.Cache. What is to be remembered, the reader remembers.
+func (*gate) Add(context.Context, string, *ast.QueryDocument) {}
+
+// entryExtension is under what the statistics of an operation hold its entry.
+const entryExtension = "galaxygate.entry"
+
+// entry is what the gate knows of an operation.
+type entry struct {
+	document *document.Document
+	size     document.Size
+}
+
+func entryOf(operation *graphql.OperationContext) *entry {
+	e, _ := operation.Stats.GetExtension(entryExtension).(*entry)
+	return e
+}
+
+// MutateOperationParameters implements graphql.OperationParameterMutator. It comes
+// after whatever finds the document's text.
+func (g *gate) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+	d, refusal := g.reader.Read(params.Query, Trusted(ctx))
+	if refusal != nil {
+		return refused(refusal)
+	}
+	if operation := d.Operations.ForName(params.OperationName); operation != nil {
+		if problem := document.CheckVariables(g.schema, operation, params.Variables); problem != nil {
+			return refuse(codeBadUserInput, problem.Error())
+		}
+	}
+	graphql.GetOperationContext(ctx).Stats.SetExtension(entryExtension, &entry{document: d})
 	return nil
 }
 
@@ -46,25 +110,17 @@ func (l *limits) Validate(schema graphql.ExecutableSchema) error {
 //
 // gqlgen's own switch for introspection closes _service as well, which a router
 // needs; so that one is open, and the fields are refused here.
-func (l *limits) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
+func (g *gate) MutateOperationContext(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
 	operation.DisableIntrospection = false
 	if err := undecided(operation); err != nil {
 		return err
 	}
-	key := operation.RawQuery
-	if operation.OperationName != "" {
-		key += "\x00" + operation.OperationName
-	}
-	if _, fine := l.fine.Get(ctx, key); fine {
-		return nil
-	}
-	if err := l.refusal(ctx, operation); err != nil {
+	e := entryOf(operation)
+	e.size = g.prices.Measure(e.document, operation.Operation, operation.Variables)
+	if err := g.misused(e.size); err != nil || Trusted(ctx) {
 		return err
 	}
-	if len(operation.Operation.VariableDefinitions) == 0 {
-		l.fine.Add(ctx, key, struct{}{})
-	}
-	return nil
+	return g.tooMuch(e.size)
 }
 
 // undecided refuses an operation with a variable of @skip or @include that is null,
@@ -79,29 +135,39 @@ func undecided(operation *graphql.OperationContext) *gqlerror.Error {
 	return nil
 }
 
-// refusal is why the operation is not executed, or nil.
-func (l *limits) refusal(ctx context.Context, operation *graphql.OperationContext) *gqlerror.Error {
-	m := measurer{fragments: make(map[string]measure)}
-	size := m.set(operation.Operation.SelectionSet)
+// misused refuses what nobody may ask for.
+func (g *gate) misused(size document.Size) *gqlerror.Error {
 	switch {
-	case size.introspects && !l.introspection:
+	case size.Introspects && !g.introspection:
 		return refuse(codeValidationFailed, "Introspection is off.")
-	case l.fields > 0 && size.introspected > maxIntrospected:
-		return refuse(codeTooComplex, fmt.Sprintf("The operation selects more than %d fields of the schema.", maxIntrospected))
-	case size.masked:
+	case size.Masked:
 		return refuse(codeValidationFailed, "The alias __typename is another field's name.")
-	case size.alias > maxAlias:
-		return refuse(codeTooComplex, fmt.Sprintf("An alias has more than %d characters.", maxAlias))
-	case l.depth > 0 && size.depth > l.depth:
-		return refuse(codeTooComplex, fmt.Sprintf("The operation is %d fields deep; %d are allowed.", size.depth, l.depth))
-	case l.fields > 0 && size.fields > l.fields:
-		return refuse(codeTooComplex, fmt.Sprintf("The operation selects more than %d fields.", l.fields))
-	case l.fields == 0:
-		return nil
+	case size.LongestAlias > maxAlias:
+		return refuse(codeTooComplex, fmt.Sprintf("An alias has %d characters; %d are allowed.", size.LongestAlias, maxAlias))
 	}
-	if cost := complexity.Calculate(ctx, l.schema, operation.Operation, operation.Variables); cost > l.fields {
+	return nil
+}
+
+// tooMuch refuses what is beyond the limits.
+func (g *gate) tooMuch(size document.Size) *gqlerror.Error {
+	limits := g.limits
+	for _, l := range []struct {
+		got         int64
+		limit       int
+		format, how string
+	}{
+		{int64(size.Depth), limits.Depth, "The operation is %d fields deep; %d are allowed", "ask for what is deeper in another one"},
+		{size.Aliases, limits.Aliases, "The operation has %d aliases; %d are allowed", "ask in several operations"},
+		{size.RootFields, limits.RootFields, "The operation selects %d fields of the root; %d are allowed", "ask in several operations"},
+		{size.Cost, limits.Cost, "The operation costs %d; %d is allowed", "ask for fewer items with `first`, or for fewer fields"},
+	} {
+		if l.limit > 0 && l.got > int64(l.limit) {
+			return refuse(codeTooComplex, fmt.Sprintf(l.format+": "+l.how+".", l.got, l.limit))
+		}
+	}
+	if limits.Cost > 0 && size.Introspected > maxIntrospected {
 		return refuse(codeTooComplex, fmt.Sprintf(
-			"The operation has complexity %d, which exceeds the limit of %d: ask for fewer items with `first`.", cost, l.fields))
+			"The operation selects %d fields of the schema; %d are allowed.", size.Introspected, maxIntrospected))
 	}
 	return nil
 }
@@ -110,70 +176,33 @@ func refuse(code, message string) *gqlerror.Error {
 	return &gqlerror.Error{Message: message, Extensions: map[string]any{"code": code}}
 }
 
-// measure is the size of a selection with its fragments in place.
-type measure struct {
-	depth       int
-	fields      int
-	introspects bool
-	// introspected is how many fields are selected of the schema itself, which are
-	// none of the others.
-	introspected int
-	alias        int  // the length of the longest one
-	masked       bool // whether a field is called __typename, which another is
-}
-
-// measurer measures each fragment once; the validation has refused cycles.
-type measurer struct {
-	fragments map[string]measure
-}
-
-const (
-	// maxFields is as far as fields are counted.
-	maxFields = 1 << 30
-	// maxAlias is how long an alias may be. It is repeated beneath it: in the paths
-	// of errors, in the places of a plan, and in what Galaxy is asked.
-	maxAlias = 128
-	// maxIntrospected is many times what tools ask for. gqlgen's analysis follows
-	// each spread of a fragment anew there too.
-	maxIntrospected = 10_000
-)
-
-func (m measurer) set(set ast.SelectionSet) measure {
-	var sum measure
-	for _, selection := range set {
-		one := m.selection(selection)
-		sum.depth = max(sum.depth, one.depth)
-		sum.fields = min(sum.fields+one.fields, maxFields)
-		sum.introspects = sum.introspects || one.introspects
-		sum.introspected = min(sum.introspected+one.introspected, maxFields)
-		sum.masked = sum.masked || one.masked
-		sum.alias = max(sum.alias, one.alias)
-	}
-	return sum
-}
-
-func (m measurer) selection(selection ast.Selection) measure {
-	switch s := selection.(type) {
-	case *ast.Field:
-		if s.Name == "__schema" || s.Name == "__type" {
-			// gqlparser has a limit of its own for how deep that goes.
-			return measure{introspects: true, introspected: m.set(s.SelectionSet).fields}
+// refused is the one error that a mutator may return for a document; severally makes
+// all of them of it.
+func refused(refusal *document.Refusal) *gqlerror.Error {
+	code := map[document.Kind]string{
+		document.NotParsed:  codeParseFailed,
+		document.Invalid:    codeValidationFailed,
+		document.TooComplex: codeTooComplex,
+	}[refusal.Kind]
+	for _, err := range refusal.Errors {
+		if err.Extensions == nil {
+			err.Extensions = make(map[string]any)
 		}
-		inner := m.set(s.SelectionSet)
-		inner.masked = inner.masked || s.Alias == "__typename" && s.Name != s.Alias
-		inner.depth++
-		inner.fields++
-		inner.alias = max(inner.alias, len(s.Alias))
-		return inner
-	case *ast.InlineFragment:
-		return m.set(s.SelectionSet)
-	case *ast.FragmentSpread:
-		size, ok := m.fragments[s.Name]
-		if !ok {
-			size = m.set(s.Definition.SelectionSet)
-			m.fragments[s.Name] = size
-		}
-		return size
+		err.Extensions["code"] = code
 	}
-	return measure{}
+	first := *refusal.Errors[0]
+	first.Err = refusal.Errors
+	return &first
+}
+
+// severally puts all errors of a document into the response.
+func severally(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	response := next(ctx)
+	if response == nil || len(response.Errors) != 1 {
+		return response
+	}
+	if all := gqlerror.List(nil); errors.As(response.Errors[0].Err, &all) {
+		response.Errors = all
+	}
+	return response
 }

@@ -104,14 +104,14 @@ func (l *lookalike) requests() []galaxyRequest {
 }
 
 // world is a gateway before the look-alike, which remembers answers for that long.
-func (l *lookalike) world(t testing.TB, remembered time.Duration) *world {
+func (l *lookalike) world(t testing.TB, remembered time.Duration, change ...func(*world, *graph.Config)) *world {
 	t.Helper()
-	return newWorldBefore(t, &rollup{url: l.url}, func(w *world, _ *graph.Config) {
+	return newWorldBefore(t, &rollup{url: l.url}, append(change, func(w *world, _ *graph.Config) {
 		if remembered > 0 {
 			w.resolver.Upstream.Answers = upstream.NewAnswers(remembered, 1<<30, nil, time.Now)
 			t.Cleanup(w.resolver.Upstream.Answers.Close)
 		}
-	})
+	})...)
 }
 
 // signIn signs the person in, who consents to these scopes and shares every

@@ -70,12 +70,18 @@ func newWorld(t testing.TB, change ...func(*world, *graph.Config)) *world {
 // newWorldBefore returns a world before that Rollup.
 func newWorldBefore(t testing.TB, r *rollup, change ...func(*world, *graph.Config)) *world {
 	t.Helper()
-	w := &world{t: t, rollup: r, log: &logBuffer{}, header: http.Header{}, now: time.Now}
+	return newWorldOn(t, testdb.SQLite(t)(), r, change...)
+}
+
+// newWorldOn returns a world before that Rollup, on that database.
+func newWorldOn(t testing.TB, db *store.DB, r *rollup, change ...func(*world, *graph.Config)) *world {
+	t.Helper()
+	w := &world{t: t, db: db, rollup: r, log: &logBuffer{}, header: http.Header{}, now: time.Now}
 	logger := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.db = testdb.SQLite(t)()
 	w.audit = &auditSpy{Log: w.db}
 	w.manager = &session.Manager{
 		Store: w.db, Ender: w.db, Cache: session.NewCache(time.Hour, cache.Options[session.Session]{Hearing: w.db.Hearing, Now: time.Now}),
+		Lookout:     session.NewLookout(w.db, w.db.Hearing, time.Now, logger),
 		IdleTimeout: time.Hour, Lifetime: 24 * time.Hour,
 		Unavailable: http.NotFoundHandler(), Now: time.Now, Logger: logger,
 	}
@@ -100,7 +106,14 @@ func newWorldBefore(t testing.TB, r *rollup, change ...func(*world, *graph.Confi
 	t.Cleanup(source.Cache.Close)
 	t.Cleanup(w.manager.Cache.Close)
 	w.db.Subscribe(store.Listener{
-		GrantChanged: source.Cache.Forget, SessionEnded: w.manager.Cache.Forget, Settle: source.Drain, Missed: func() {},
+		GrantChanged: source.Cache.Forget, SessionEnded: w.manager.Forget, Settle: source.Drain, Missed: w.manager.ForgetAll,
+	})
+	looking, stop := context.WithCancel(context.Background())
+	var lookout sync.WaitGroup
+	lookout.Go(func() { _ = w.manager.Lookout.Run(looking) })
+	t.Cleanup(func() {
+		stop()
+		lookout.Wait()
 	})
 	planner, answers := plan.New(graph.Schema()), upstream.NewAnswers(0, 0, nil, time.Now)
 	t.Cleanup(planner.Close)
@@ -120,6 +133,7 @@ func newWorldBefore(t testing.TB, r *rollup, change ...func(*world, *graph.Confi
 		c(w, &cfg)
 	}
 	server := graph.NewServer(cfg)
+	server.AddTransport(events{})
 	server.AddTransport(transport.POST{})
 	w.gateway = httptest.NewServer(w.manager.Middleware(server))
 	t.Cleanup(w.gateway.Close)
@@ -169,23 +183,7 @@ type result struct {
 // do runs the document for the person.
 func (w *world) do(p person, document string, variables map[string]any) result {
 	w.t.Helper()
-	body, err := json.Marshal(map[string]any{"query": document, "variables": variables})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.gateway.URL, bytes.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	maps.Copy(req.Header, w.header)
-	req.Header.Set("Content-Type", "application/json")
-	if !p.token.IsZero() {
-		req.AddCookie(&http.Cookie{Name: w.manager.CookieName(), Value: p.token.Reveal()})
-	}
-	resp, err := w.gateway.Client().Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	resp := w.send(w.t.Context(), p, document, variables, nil)
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -196,6 +194,30 @@ func (w *world) do(p person, document string, variables map[string]any) result {
 		w.t.Fatalf("%v: %s", err, raw)
 	}
 	return got
+}
+
+// send asks for the document as the person. The response's body is to be closed.
+func (w *world) send(ctx context.Context, p person, document string, variables map[string]any, header http.Header) *http.Response {
+	w.t.Helper()
+	body, err := json.Marshal(map[string]any{"query": document, "variables": variables})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.gateway.URL, bytes.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	maps.Copy(req.Header, w.header)
+	maps.Copy(req.Header, header)
+	req.Header.Set("Content-Type", "application/json")
+	if !p.token.IsZero() {
+		req.AddCookie(&http.Cookie{Name: w.manager.CookieName(), Value: p.token.Reveal()})
+	}
+	resp, err := w.gateway.Client().Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return resp
 }
 
 // at is the value at a path of names, nil where the way ends.

@@ -11,8 +11,6 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
-
-	"galaxygate/graph/model"
 )
 
 // NewExecutableSchema creates an ExecutableSchema from the ResolverRoot interface.
@@ -37,252 +35,6 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
-	Activity struct {
-		ActorSessionID func(childComplexity int) int
-		At             func(childComplexity int) int
-		ID             func(childComplexity int) int
-		IPAddress      func(childComplexity int) int
-		Kind           func(childComplexity int) int
-		Reason         func(childComplexity int) int
-		SessionID      func(childComplexity int) int
-		UserAgent      func(childComplexity int) int
-	}
-
-	ActivityConnection struct {
-		Edges    func(childComplexity int) int
-		Nodes    func(childComplexity int) int
-		PageInfo func(childComplexity int) int
-	}
-
-	ActivityEdge struct {
-		Cursor func(childComplexity int) int
-		Node   func(childComplexity int) int
-	}
-
-	Authorization struct {
-		AccessTokenExpiresAt func(childComplexity int) int
-		Activity             func(childComplexity int, first *int, after *string) int
-		ConsentURL           func(childComplexity int, scopes []string, returnTo *string) int
-		LastRefreshedAt      func(childComplexity int) int
-		Scopes               func(childComplexity int) int
-		Status               func(childComplexity int) int
-		StatusReason         func(childComplexity int) int
-	}
-
-	AuthorizedApp struct {
-		AuthorizedAt func(childComplexity int) int
-		ClientID     func(childComplexity int) int
-		Icon         func(childComplexity int) int
-		Title        func(childComplexity int) int
-	}
-
-	ConnectedAccount struct {
-		ID         func(childComplexity int) int
-		Icon       func(childComplexity int) int
-		Identifier func(childComplexity int) int
-		RawType    func(childComplexity int) int
-		Title      func(childComplexity int) int
-		Type       func(childComplexity int) int
-	}
-
-	ConnectedAccountConnection struct {
-		Edges      func(childComplexity int) int
-		Nodes      func(childComplexity int) int
-		PageInfo   func(childComplexity int) int
-		TotalCount func(childComplexity int) int
-	}
-
-	ConnectedAccountEdge struct {
-		Cursor func(childComplexity int) int
-		Node   func(childComplexity int) int
-	}
-
-	ConsentScope struct {
-		Description func(childComplexity int) int
-		Name        func(childComplexity int) int
-		Unlocks     func(childComplexity int) int
-	}
-
-	DisconnectAccountPayload struct {
-		DisconnectedAccountID func(childComplexity int) int
-		User                  func(childComplexity int) int
-	}
-
-	GalaxyAccountProfile struct {
-		Address func(childComplexity int) int
-		ID      func(childComplexity int) int
-		Icon    func(childComplexity int) int
-		Title   func(childComplexity int) int
-		Type    func(childComplexity int) int
-	}
-
-	GalaxyApp struct {
-		ClientID  func(childComplexity int) int
-		Icon      func(childComplexity int) int
-		Timestamp func(childComplexity int) int
-		Title     func(childComplexity int) int
-	}
-
-	GalaxyAuthorizationIdentity struct {
-		IdentityUrn func(childComplexity int) int
-		ImageURL    func(childComplexity int) int
-		Name        func(childComplexity int) int
-	}
-
-	GalaxyNode struct {
-		BaseUrn  func(childComplexity int) int
-		Fragment func(childComplexity int) int
-		ID       func(childComplexity int) int
-		Nid      func(childComplexity int) int
-		Nss      func(childComplexity int) int
-		Qc       func(childComplexity int) int
-		Rc       func(childComplexity int) int
-		Urn      func(childComplexity int) int
-	}
-
-	GalaxyProfile struct {
-		DisplayName func(childComplexity int) int
-		Pfp         func(childComplexity int) int
-	}
-
-	GalaxyQuery struct {
-		AccountProfile          func(childComplexity int, accountUrn string) int
-		AccountProfiles         func(childComplexity int, accountURNList []string) int
-		AuthorizedApps          func(childComplexity int) int
-		ConnectedAccounts       func(childComplexity int, targetIdentityUrn *string) int
-		GetAuthorizedIdentities func(childComplexity int, opts model.GalaxyPagination) int
-		GetExternalAppData      func(childComplexity int) int
-		IdentityFromAlias       func(childComplexity int, provider string, alias string) int
-		Profile                 func(childComplexity int, targetIdentityUrn *string) int
-		Scopes                  func(childComplexity int, clientID string) int
-	}
-
-	GalaxyScope struct {
-		Permission func(childComplexity int) int
-		Scopes     func(childComplexity int) int
-	}
-
-	LogoutPayload struct {
-		SessionID func(childComplexity int) int
-	}
-
-	Mutation struct {
-		DisconnectAccount   func(childComplexity int, input model.DisconnectAccountInput) int
-		Logout              func(childComplexity int) int
-		RegisterSessionKey  func(childComplexity int, input model.RegisterSessionKeyInput) int
-		RenameAccount       func(childComplexity int, input model.RenameAccountInput) int
-		RevokeAuthorization func(childComplexity int) int
-		RevokeOtherSessions func(childComplexity int) int
-		RevokeSession       func(childComplexity int, input model.RevokeSessionInput) int
-		SetAppData          func(childComplexity int, input model.SetAppDataInput) int
-	}
-
-	NFTPFP struct {
-		Image   func(childComplexity int) int
-		IsToken func(childComplexity int) int
-	}
-
-	PageInfo struct {
-		EndCursor       func(childComplexity int) int
-		HasNextPage     func(childComplexity int) int
-		HasPreviousPage func(childComplexity int) int
-		StartCursor     func(childComplexity int) int
-	}
-
-	Query struct {
-		Node               func(childComplexity int, id string) int
-		Scopes             func(childComplexity int) int
-		Session            func(childComplexity int) int
-		Viewer             func(childComplexity int) int
-		__resolve__service func(childComplexity int) int
-	}
-
-	RegisterSessionKeyPayload struct {
-		SessionKey func(childComplexity int) int
-	}
-
-	RenameAccountPayload struct {
-		Account func(childComplexity int) int
-	}
-
-	RevokeAuthorizationPayload struct {
-		RevokedSessions func(childComplexity int) int
-		RevokedUpstream func(childComplexity int) int
-	}
-
-	RevokeOtherSessionsPayload struct {
-		RevokedCount func(childComplexity int) int
-	}
-
-	RevokeSessionPayload struct {
-		Session func(childComplexity int) int
-	}
-
-	Session struct {
-		CreatedAt  func(childComplexity int) int
-		Current    func(childComplexity int) int
-		ExpiresAt  func(childComplexity int) int
-		ID         func(childComplexity int) int
-		IPAddress  func(childComplexity int) int
-		Kind       func(childComplexity int) int
-		LastSeenAt func(childComplexity int) int
-		User       func(childComplexity int) int
-		UserAgent  func(childComplexity int) int
-	}
-
-	SessionConnection struct {
-		Edges      func(childComplexity int) int
-		Nodes      func(childComplexity int) int
-		PageInfo   func(childComplexity int) int
-		TotalCount func(childComplexity int) int
-	}
-
-	SessionEdge struct {
-		Cursor func(childComplexity int) int
-		Node   func(childComplexity int) int
-	}
-
-	SessionEnded struct {
-		At     func(childComplexity int) int
-		Reason func(childComplexity int) int
-	}
-
-	SetAppDataPayload struct {
-		User func(childComplexity int) int
-	}
-
-	SmartContractWallet struct {
-		Address  func(childComplexity int) int
-		Nickname func(childComplexity int) int
-	}
-
-	StandardPFP struct {
-		Image func(childComplexity int) int
-	}
-
-	Subscription struct {
-		SessionEnded func(childComplexity int) int
-	}
-
-	User struct {
-		AppData              func(childComplexity int) int
-		Authorization        func(childComplexity int) int
-		AuthorizedApps       func(childComplexity int) int
-		ConnectedAccounts    func(childComplexity int, first *int, after *string, types []model.AccountType) int
-		CreatedAt            func(childComplexity int) int
-		Email                func(childComplexity int) int
-		Galaxy               func(childComplexity int) int
-		ID                   func(childComplexity int) int
-		Name                 func(childComplexity int) int
-		Picture              func(childComplexity int) int
-		Profile              func(childComplexity int) int
-		Sessions             func(childComplexity int, first *int, after *string) int
-		SmartContractWallets func(childComplexity int) int
-	}
-
-	_Service struct {
-		SDL func(childComplexity int) int
-	}
 }
 
 type executableSchema graphql.ExecutableSchemaState[ResolverRoot, DirectiveRoot, ComplexityRoot]
@@ -297,947 +49,6 @@ func (e *executableSchema) Schema() *ast.Schema {
 func (e *executableSchema) Complexity(ctx context.Context, typeName, field string, childComplexity int, rawArgs map[string]any) (int, bool) {
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
-	switch typeName + "." + field {
-
-	case "Activity.actorSessionId":
-		if e.ComplexityRoot.Activity.ActorSessionID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Activity.ActorSessionID(childComplexity), true
-	case "Activity.at":
-		if e.ComplexityRoot.Activity.At == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Activity.At(childComplexity), true
-	case "Activity.id":
-		if e.ComplexityRoot.Activity.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Activity.ID(childComplexity), true
-	case "Activity.ipAddress":
-		if e.ComplexityRoot.Activity.IPAddress == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Activity.IPAddress(childComplexity), true
-	case "Activity.kind":
-		if e.ComplexityRoot.Activity.Kind == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Activity.Kind(childComplexity), true
-	case "Activity.reason":
-		if e.ComplexityRoot.Activity.Reason == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Activity.Reason(childComplexity), true
-	case "Activity.sessionId":
-		if e.ComplexityRoot.Activity.SessionID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Activity.SessionID(childComplexity), true
-	case "Activity.userAgent":
-		if e.ComplexityRoot.Activity.UserAgent == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Activity.UserAgent(childComplexity), true
-
-	case "ActivityConnection.edges":
-		if e.ComplexityRoot.ActivityConnection.Edges == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ActivityConnection.Edges(childComplexity), true
-	case "ActivityConnection.nodes":
-		if e.ComplexityRoot.ActivityConnection.Nodes == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ActivityConnection.Nodes(childComplexity), true
-	case "ActivityConnection.pageInfo":
-		if e.ComplexityRoot.ActivityConnection.PageInfo == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ActivityConnection.PageInfo(childComplexity), true
-
-	case "ActivityEdge.cursor":
-		if e.ComplexityRoot.ActivityEdge.Cursor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ActivityEdge.Cursor(childComplexity), true
-	case "ActivityEdge.node":
-		if e.ComplexityRoot.ActivityEdge.Node == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ActivityEdge.Node(childComplexity), true
-
-	case "Authorization.accessTokenExpiresAt":
-		if e.ComplexityRoot.Authorization.AccessTokenExpiresAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Authorization.AccessTokenExpiresAt(childComplexity), true
-	case "Authorization.activity":
-		if e.ComplexityRoot.Authorization.Activity == nil {
-			break
-		}
-
-		args, err := ec.field_Authorization_activity_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Authorization.Activity(childComplexity, args["first"].(*int), args["after"].(*string)), true
-	case "Authorization.consentUrl":
-		if e.ComplexityRoot.Authorization.ConsentURL == nil {
-			break
-		}
-
-		args, err := ec.field_Authorization_consentUrl_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Authorization.ConsentURL(childComplexity, args["scopes"].([]string), args["returnTo"].(*string)), true
-	case "Authorization.lastRefreshedAt":
-		if e.ComplexityRoot.Authorization.LastRefreshedAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Authorization.LastRefreshedAt(childComplexity), true
-	case "Authorization.scopes":
-		if e.ComplexityRoot.Authorization.Scopes == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Authorization.Scopes(childComplexity), true
-	case "Authorization.status":
-		if e.ComplexityRoot.Authorization.Status == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Authorization.Status(childComplexity), true
-	case "Authorization.statusReason":
-		if e.ComplexityRoot.Authorization.StatusReason == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Authorization.StatusReason(childComplexity), true
-
-	case "AuthorizedApp.authorizedAt":
-		if e.ComplexityRoot.AuthorizedApp.AuthorizedAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AuthorizedApp.AuthorizedAt(childComplexity), true
-	case "AuthorizedApp.clientId":
-		if e.ComplexityRoot.AuthorizedApp.ClientID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AuthorizedApp.ClientID(childComplexity), true
-	case "AuthorizedApp.icon":
-		if e.ComplexityRoot.AuthorizedApp.Icon == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AuthorizedApp.Icon(childComplexity), true
-	case "AuthorizedApp.title":
-		if e.ComplexityRoot.AuthorizedApp.Title == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AuthorizedApp.Title(childComplexity), true
-
-	case "ConnectedAccount.id":
-		if e.ComplexityRoot.ConnectedAccount.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConnectedAccount.ID(childComplexity), true
-	case "ConnectedAccount.icon":
-		if e.ComplexityRoot.ConnectedAccount.Icon == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConnectedAccount.Icon(childComplexity), true
-	case "ConnectedAccount.identifier":
-		if e.ComplexityRoot.ConnectedAccount.Identifier == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConnectedAccount.Identifier(childComplexity), true
-	case "ConnectedAccount.rawType":
-		if e.ComplexityRoot.ConnectedAccount.RawType == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConnectedAccount.RawType(childComplexity), true
-	case "ConnectedAccount.title":
-		if e.ComplexityRoot.ConnectedAccount.Title == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConnectedAccount.Title(childComplexity), true
-	case "ConnectedAccount.type":
-		if e.ComplexityRoot.ConnectedAccount.Type == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConnectedAccount.Type(childComplexity), true
-
-	case "ConnectedAccountConnection.edges":
-		if e.ComplexityRoot.ConnectedAccountConnection.Edges == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConnectedAccountConnection.Edges(childComplexity), true
-	case "ConnectedAccountConnection.nodes":
-		if e.ComplexityRoot.ConnectedAccountConnection.Nodes == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConnectedAccountConnection.Nodes(childComplexity), true
-	case "ConnectedAccountConnection.pageInfo":
-		if e.ComplexityRoot.ConnectedAccountConnection.PageInfo == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConnectedAccountConnection.PageInfo(childComplexity), true
-	case "ConnectedAccountConnection.totalCount":
-		if e.ComplexityRoot.ConnectedAccountConnection.TotalCount == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConnectedAccountConnection.TotalCount(childComplexity), true
-
-	case "ConnectedAccountEdge.cursor":
-		if e.ComplexityRoot.ConnectedAccountEdge.Cursor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConnectedAccountEdge.Cursor(childComplexity), true
-	case "ConnectedAccountEdge.node":
-		if e.ComplexityRoot.ConnectedAccountEdge.Node == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConnectedAccountEdge.Node(childComplexity), true
-
-	case "ConsentScope.description":
-		if e.ComplexityRoot.ConsentScope.Description == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConsentScope.Description(childComplexity), true
-	case "ConsentScope.name":
-		if e.ComplexityRoot.ConsentScope.Name == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConsentScope.Name(childComplexity), true
-	case "ConsentScope.unlocks":
-		if e.ComplexityRoot.ConsentScope.Unlocks == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ConsentScope.Unlocks(childComplexity), true
-
-	case "DisconnectAccountPayload.disconnectedAccountId":
-		if e.ComplexityRoot.DisconnectAccountPayload.DisconnectedAccountID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DisconnectAccountPayload.DisconnectedAccountID(childComplexity), true
-	case "DisconnectAccountPayload.user":
-		if e.ComplexityRoot.DisconnectAccountPayload.User == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DisconnectAccountPayload.User(childComplexity), true
-
-	case "GalaxyAccountProfile.address":
-		if e.ComplexityRoot.GalaxyAccountProfile.Address == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyAccountProfile.Address(childComplexity), true
-	case "GalaxyAccountProfile.id":
-		if e.ComplexityRoot.GalaxyAccountProfile.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyAccountProfile.ID(childComplexity), true
-	case "GalaxyAccountProfile.icon":
-		if e.ComplexityRoot.GalaxyAccountProfile.Icon == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyAccountProfile.Icon(childComplexity), true
-	case "GalaxyAccountProfile.title":
-		if e.ComplexityRoot.GalaxyAccountProfile.Title == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyAccountProfile.Title(childComplexity), true
-	case "GalaxyAccountProfile.type":
-		if e.ComplexityRoot.GalaxyAccountProfile.Type == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyAccountProfile.Type(childComplexity), true
-
-	case "GalaxyApp.clientId":
-		if e.ComplexityRoot.GalaxyApp.ClientID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyApp.ClientID(childComplexity), true
-	case "GalaxyApp.icon":
-		if e.ComplexityRoot.GalaxyApp.Icon == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyApp.Icon(childComplexity), true
-	case "GalaxyApp.timestamp":
-		if e.ComplexityRoot.GalaxyApp.Timestamp == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyApp.Timestamp(childComplexity), true
-	case "GalaxyApp.title":
-		if e.ComplexityRoot.GalaxyApp.Title == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyApp.Title(childComplexity), true
-
-	case "GalaxyAuthorizationIdentity.identityURN":
-		if e.ComplexityRoot.GalaxyAuthorizationIdentity.IdentityUrn == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyAuthorizationIdentity.IdentityUrn(childComplexity), true
-	case "GalaxyAuthorizationIdentity.imageURL":
-		if e.ComplexityRoot.GalaxyAuthorizationIdentity.ImageURL == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyAuthorizationIdentity.ImageURL(childComplexity), true
-	case "GalaxyAuthorizationIdentity.name":
-		if e.ComplexityRoot.GalaxyAuthorizationIdentity.Name == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyAuthorizationIdentity.Name(childComplexity), true
-
-	case "GalaxyNode.baseUrn":
-		if e.ComplexityRoot.GalaxyNode.BaseUrn == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyNode.BaseUrn(childComplexity), true
-	case "GalaxyNode.fragment":
-		if e.ComplexityRoot.GalaxyNode.Fragment == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyNode.Fragment(childComplexity), true
-	case "GalaxyNode.id":
-		if e.ComplexityRoot.GalaxyNode.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyNode.ID(childComplexity), true
-	case "GalaxyNode.nid":
-		if e.ComplexityRoot.GalaxyNode.Nid == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyNode.Nid(childComplexity), true
-	case "GalaxyNode.nss":
-		if e.ComplexityRoot.GalaxyNode.Nss == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyNode.Nss(childComplexity), true
-	case "GalaxyNode.qc":
-		if e.ComplexityRoot.GalaxyNode.Qc == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyNode.Qc(childComplexity), true
-	case "GalaxyNode.rc":
-		if e.ComplexityRoot.GalaxyNode.Rc == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyNode.Rc(childComplexity), true
-	case "GalaxyNode.urn":
-		if e.ComplexityRoot.GalaxyNode.Urn == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyNode.Urn(childComplexity), true
-
-	case "GalaxyProfile.displayName":
-		if e.ComplexityRoot.GalaxyProfile.DisplayName == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyProfile.DisplayName(childComplexity), true
-	case "GalaxyProfile.pfp":
-		if e.ComplexityRoot.GalaxyProfile.Pfp == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyProfile.Pfp(childComplexity), true
-
-	case "GalaxyQuery.accountProfile":
-		if e.ComplexityRoot.GalaxyQuery.AccountProfile == nil {
-			break
-		}
-
-		args, err := ec.field_GalaxyQuery_accountProfile_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.GalaxyQuery.AccountProfile(childComplexity, args["accountURN"].(string)), true
-	case "GalaxyQuery.accountProfiles":
-		if e.ComplexityRoot.GalaxyQuery.AccountProfiles == nil {
-			break
-		}
-
-		args, err := ec.field_GalaxyQuery_accountProfiles_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.GalaxyQuery.AccountProfiles(childComplexity, args["accountURNList"].([]string)), true
-	case "GalaxyQuery.authorizedApps":
-		if e.ComplexityRoot.GalaxyQuery.AuthorizedApps == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyQuery.AuthorizedApps(childComplexity), true
-	case "GalaxyQuery.connectedAccounts":
-		if e.ComplexityRoot.GalaxyQuery.ConnectedAccounts == nil {
-			break
-		}
-
-		args, err := ec.field_GalaxyQuery_connectedAccounts_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.GalaxyQuery.ConnectedAccounts(childComplexity, args["targetIdentityURN"].(*string)), true
-	case "GalaxyQuery.getAuthorizedIdentities":
-		if e.ComplexityRoot.GalaxyQuery.GetAuthorizedIdentities == nil {
-			break
-		}
-
-		args, err := ec.field_GalaxyQuery_getAuthorizedIdentities_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.GalaxyQuery.GetAuthorizedIdentities(childComplexity, args["opts"].(model.GalaxyPagination)), true
-	case "GalaxyQuery.getExternalAppData":
-		if e.ComplexityRoot.GalaxyQuery.GetExternalAppData == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyQuery.GetExternalAppData(childComplexity), true
-	case "GalaxyQuery.identityFromAlias":
-		if e.ComplexityRoot.GalaxyQuery.IdentityFromAlias == nil {
-			break
-		}
-
-		args, err := ec.field_GalaxyQuery_identityFromAlias_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.GalaxyQuery.IdentityFromAlias(childComplexity, args["provider"].(string), args["alias"].(string)), true
-	case "GalaxyQuery.profile":
-		if e.ComplexityRoot.GalaxyQuery.Profile == nil {
-			break
-		}
-
-		args, err := ec.field_GalaxyQuery_profile_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.GalaxyQuery.Profile(childComplexity, args["targetIdentityURN"].(*string)), true
-	case "GalaxyQuery.scopes":
-		if e.ComplexityRoot.GalaxyQuery.Scopes == nil {
-			break
-		}
-
-		args, err := ec.field_GalaxyQuery_scopes_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.GalaxyQuery.Scopes(childComplexity, args["clientId"].(string)), true
-
-	case "GalaxyScope.permission":
-		if e.ComplexityRoot.GalaxyScope.Permission == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyScope.Permission(childComplexity), true
-	case "GalaxyScope.scopes":
-		if e.ComplexityRoot.GalaxyScope.Scopes == nil {
-			break
-		}
-
-		return e.ComplexityRoot.GalaxyScope.Scopes(childComplexity), true
-
-	case "LogoutPayload.sessionId":
-		if e.ComplexityRoot.LogoutPayload.SessionID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.LogoutPayload.SessionID(childComplexity), true
-
-	case "Mutation.disconnectAccount":
-		if e.ComplexityRoot.Mutation.DisconnectAccount == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_disconnectAccount_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.DisconnectAccount(childComplexity, args["input"].(model.DisconnectAccountInput)), true
-	case "Mutation.logout":
-		if e.ComplexityRoot.Mutation.Logout == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Mutation.Logout(childComplexity), true
-	case "Mutation.registerSessionKey":
-		if e.ComplexityRoot.Mutation.RegisterSessionKey == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_registerSessionKey_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.RegisterSessionKey(childComplexity, args["input"].(model.RegisterSessionKeyInput)), true
-	case "Mutation.renameAccount":
-		if e.ComplexityRoot.Mutation.RenameAccount == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_renameAccount_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.RenameAccount(childComplexity, args["input"].(model.RenameAccountInput)), true
-	case "Mutation.revokeAuthorization":
-		if e.ComplexityRoot.Mutation.RevokeAuthorization == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Mutation.RevokeAuthorization(childComplexity), true
-	case "Mutation.revokeOtherSessions":
-		if e.ComplexityRoot.Mutation.RevokeOtherSessions == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Mutation.RevokeOtherSessions(childComplexity), true
-	case "Mutation.revokeSession":
-		if e.ComplexityRoot.Mutation.RevokeSession == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_revokeSession_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.RevokeSession(childComplexity, args["input"].(model.RevokeSessionInput)), true
-	case "Mutation.setAppData":
-		if e.ComplexityRoot.Mutation.SetAppData == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_setAppData_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.SetAppData(childComplexity, args["input"].(model.SetAppDataInput)), true
-
-	case "NFTPFP.image":
-		if e.ComplexityRoot.NFTPFP.Image == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NFTPFP.Image(childComplexity), true
-	case "NFTPFP.isToken":
-		if e.ComplexityRoot.NFTPFP.IsToken == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NFTPFP.IsToken(childComplexity), true
-
-	case "PageInfo.endCursor":
-		if e.ComplexityRoot.PageInfo.EndCursor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PageInfo.EndCursor(childComplexity), true
-	case "PageInfo.hasNextPage":
-		if e.ComplexityRoot.PageInfo.HasNextPage == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PageInfo.HasNextPage(childComplexity), true
-	case "PageInfo.hasPreviousPage":
-		if e.ComplexityRoot.PageInfo.HasPreviousPage == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PageInfo.HasPreviousPage(childComplexity), true
-	case "PageInfo.startCursor":
-		if e.ComplexityRoot.PageInfo.StartCursor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
-
-	case "Query.node":
-		if e.ComplexityRoot.Query.Node == nil {
-			break
-		}
-
-		args, err := ec.field_Query_node_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.Node(childComplexity, args["id"].(string)), true
-	case "Query.scopes":
-		if e.ComplexityRoot.Query.Scopes == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Query.Scopes(childComplexity), true
-	case "Query.session":
-		if e.ComplexityRoot.Query.Session == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Query.Session(childComplexity), true
-	case "Query.viewer":
-		if e.ComplexityRoot.Query.Viewer == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Query.Viewer(childComplexity), true
-	case "Query._service":
-		if e.ComplexityRoot.Query.__resolve__service == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Query.__resolve__service(childComplexity), true
-
-	case "RegisterSessionKeyPayload.sessionKey":
-		if e.ComplexityRoot.RegisterSessionKeyPayload.SessionKey == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RegisterSessionKeyPayload.SessionKey(childComplexity), true
-
-	case "RenameAccountPayload.account":
-		if e.ComplexityRoot.RenameAccountPayload.Account == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RenameAccountPayload.Account(childComplexity), true
-
-	case "RevokeAuthorizationPayload.revokedSessions":
-		if e.ComplexityRoot.RevokeAuthorizationPayload.RevokedSessions == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RevokeAuthorizationPayload.RevokedSessions(childComplexity), true
-	case "RevokeAuthorizationPayload.revokedUpstream":
-		if e.ComplexityRoot.RevokeAuthorizationPayload.RevokedUpstream == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RevokeAuthorizationPayload.RevokedUpstream(childComplexity), true
-
-	case "RevokeOtherSessionsPayload.revokedCount":
-		if e.ComplexityRoot.RevokeOtherSessionsPayload.RevokedCount == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RevokeOtherSessionsPayload.RevokedCount(childComplexity), true
-
-	case "RevokeSessionPayload.session":
-		if e.ComplexityRoot.RevokeSessionPayload.Session == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RevokeSessionPayload.Session(childComplexity), true
-
-	case "Session.createdAt":
-		if e.ComplexityRoot.Session.CreatedAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Session.CreatedAt(childComplexity), true
-	case "Session.current":
-		if e.ComplexityRoot.Session.Current == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Session.Current(childComplexity), true
-	case "Session.expiresAt":
-		if e.ComplexityRoot.Session.ExpiresAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Session.ExpiresAt(childComplexity), true
-	case "Session.id":
-		if e.ComplexityRoot.Session.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Session.ID(childComplexity), true
-	case "Session.ipAddress":
-		if e.ComplexityRoot.Session.IPAddress == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Session.IPAddress(childComplexity), true
-	case "Session.kind":
-		if e.ComplexityRoot.Session.Kind == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Session.Kind(childComplexity), true
-	case "Session.lastSeenAt":
-		if e.ComplexityRoot.Session.LastSeenAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Session.LastSeenAt(childComplexity), true
-	case "Session.user":
-		if e.ComplexityRoot.Session.User == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Session.User(childComplexity), true
-	case "Session.userAgent":
-		if e.ComplexityRoot.Session.UserAgent == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Session.UserAgent(childComplexity), true
-
-	case "SessionConnection.edges":
-		if e.ComplexityRoot.SessionConnection.Edges == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SessionConnection.Edges(childComplexity), true
-	case "SessionConnection.nodes":
-		if e.ComplexityRoot.SessionConnection.Nodes == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SessionConnection.Nodes(childComplexity), true
-	case "SessionConnection.pageInfo":
-		if e.ComplexityRoot.SessionConnection.PageInfo == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SessionConnection.PageInfo(childComplexity), true
-	case "SessionConnection.totalCount":
-		if e.ComplexityRoot.SessionConnection.TotalCount == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SessionConnection.TotalCount(childComplexity), true
-
-	case "SessionEdge.cursor":
-		if e.ComplexityRoot.SessionEdge.Cursor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SessionEdge.Cursor(childComplexity), true
-	case "SessionEdge.node":
-		if e.ComplexityRoot.SessionEdge.Node == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SessionEdge.Node(childComplexity), true
-
-	case "SessionEnded.at":
-		if e.ComplexityRoot.SessionEnded.At == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SessionEnded.At(childComplexity), true
-	case "SessionEnded.reason":
-		if e.ComplexityRoot.SessionEnded.Reason == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SessionEnded.Reason(childComplexity), true
-
-	case "SetAppDataPayload.user":
-		if e.ComplexityRoot.SetAppDataPayload.User == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SetAppDataPayload.User(childComplexity), true
-
-	case "SmartContractWallet.address":
-		if e.ComplexityRoot.SmartContractWallet.Address == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SmartContractWallet.Address(childComplexity), true
-	case "SmartContractWallet.nickname":
-		if e.ComplexityRoot.SmartContractWallet.Nickname == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SmartContractWallet.Nickname(childComplexity), true
-
-	case "StandardPFP.image":
-		if e.ComplexityRoot.StandardPFP.Image == nil {
-			break
-		}
-
-		return e.ComplexityRoot.StandardPFP.Image(childComplexity), true
-
-	case "Subscription.sessionEnded":
-		if e.ComplexityRoot.Subscription.SessionEnded == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Subscription.SessionEnded(childComplexity), true
-
-	case "User.appData":
-		if e.ComplexityRoot.User.AppData == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.AppData(childComplexity), true
-	case "User.authorization":
-		if e.ComplexityRoot.User.Authorization == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Authorization(childComplexity), true
-	case "User.authorizedApps":
-		if e.ComplexityRoot.User.AuthorizedApps == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.AuthorizedApps(childComplexity), true
-	case "User.connectedAccounts":
-		if e.ComplexityRoot.User.ConnectedAccounts == nil {
-			break
-		}
-
-		args, err := ec.field_User_connectedAccounts_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.User.ConnectedAccounts(childComplexity, args["first"].(*int), args["after"].(*string), args["types"].([]model.AccountType)), true
-	case "User.createdAt":
-		if e.ComplexityRoot.User.CreatedAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.CreatedAt(childComplexity), true
-	case "User.email":
-		if e.ComplexityRoot.User.Email == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Email(childComplexity), true
-	case "User.galaxy":
-		if e.ComplexityRoot.User.Galaxy == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Galaxy(childComplexity), true
-	case "User.id":
-		if e.ComplexityRoot.User.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.ID(childComplexity), true
-	case "User.name":
-		if e.ComplexityRoot.User.Name == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Name(childComplexity), true
-	case "User.picture":
-		if e.ComplexityRoot.User.Picture == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Picture(childComplexity), true
-	case "User.profile":
-		if e.ComplexityRoot.User.Profile == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.Profile(childComplexity), true
-	case "User.sessions":
-		if e.ComplexityRoot.User.Sessions == nil {
-			break
-		}
-
-		args, err := ec.field_User_sessions_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.User.Sessions(childComplexity, args["first"].(*int), args["after"].(*string)), true
-	case "User.smartContractWallets":
-		if e.ComplexityRoot.User.SmartContractWallets == nil {
-			break
-		}
-
-		return e.ComplexityRoot.User.SmartContractWallets(childComplexity), true
-
-	case "_Service.sdl":
-		if e.ComplexityRoot._Service.SDL == nil {
-			break
-		}
-
-		return e.ComplexityRoot._Service.SDL(childComplexity), true
-
-	}
 	return 0, false
 }
 
@@ -1344,7 +155,7 @@ func newExecutionContext(
 
 var sources = []*ast.Source{
 	{Name: "../../schema.graphqls", Input: `extend schema
-  @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@shareable", "@inaccessible"])
+  @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@cost", "@inaccessible", "@listSize", "@shareable"])
 
 """
 The field answers only where the user has consented to every one of these
@@ -1366,6 +177,28 @@ directive @galaxy(
   field: String!
   "The argument of that field which takes the identity URN of the user."
   subject: String
+) on FIELD_DEFINITION
+
+"""
+What it costs to ask for this: 1 where nothing is said. What becomes a request
+upstream, or a part of one, costs more. An argument that is a list costs that for
+each of its elements.
+"""
+directive @cost(
+  "The cost."
+  weight: Int!
+) on ARGUMENT_DEFINITION | ENUM | FIELD_DEFINITION | INPUT_FIELD_DEFINITION | OBJECT | SCALAR
+
+"How long a list is, so that what is asked of its items is counted as often."
+directive @listSize(
+  "How many items, where no argument says it."
+  assumedSize: Int
+  "The arguments that say how many items are asked for."
+  slicingArguments: [String!]
+  "The fields of the object that are the list; without them the field itself is."
+  sizedFields: [String!]
+  "Whether one of the arguments must be given."
+  requireOneSlicingArgument: Boolean = true
 ) on FIELD_DEFINITION
 
 # A field's last directive is asked first, so @viewerOnly comes last.
@@ -1408,7 +241,7 @@ type Query {
     id: ID!
   ): Node @inaccessible
   "The scopes that this gateway knows, and what each unlocks."
-  scopes: [ConsentScope!]!
+  scopes: [ConsentScope!]! @listSize(assumedSize: 10)
 }
 
 "A Rollup identity."
@@ -1416,13 +249,13 @@ type User implements Node {
   "The identity URN: what Rollup calls ` + "`" + `sub` + "`" + `."
   id: ID!
   "The public profile, from Galaxy. It and ` + "`" + `id` + "`" + ` are all that is seen of other users."
-  profile: GalaxyProfile @galaxy(field: "profile", subject: "targetIdentityURN")
+  profile: GalaxyProfile @cost(weight: 10) @galaxy(field: "profile", subject: "targetIdentityURN")
   "The e-mail address that the user chose to share."
-  email: String @consent(scopes: ["email"]) @viewerOnly
+  email: String @cost(weight: 10) @consent(scopes: ["email"]) @viewerOnly
   "The name that the user goes by."
-  name: String @consent(scopes: ["profile"]) @viewerOnly
+  name: String @cost(weight: 10) @consent(scopes: ["profile"]) @viewerOnly
   "The user's picture."
-  picture: URL @consent(scopes: ["profile"]) @viewerOnly
+  picture: URL @cost(weight: 10) @consent(scopes: ["profile"]) @viewerOnly
   "The accounts that the user chose to share, ordered by type and identifier."
   connectedAccounts(
     "How many at most, from 0 to 100."
@@ -1431,13 +264,13 @@ type User implements Node {
     after: String
     "Only accounts of these types."
     types: [AccountType!]
-  ): ConnectedAccountConnection @consent(scopes: ["connected_accounts"]) @viewerOnly
+  ): ConnectedAccountConnection @cost(weight: 10) @listSize(assumedSize: 50, slicingArguments: ["first"], sizedFields: ["nodes", "edges"], requireOneSlicingArgument: false) @consent(scopes: ["connected_accounts"]) @viewerOnly
   "The smart-contract wallets that the user chose to share."
-  smartContractWallets: [SmartContractWallet!] @consent(scopes: ["erc_4337"]) @viewerOnly
+  smartContractWallets: [SmartContractWallet!] @cost(weight: 10) @listSize(assumedSize: 10) @consent(scopes: ["erc_4337"]) @viewerOnly
   "The applications that the user has authorized at Rollup."
-  authorizedApps: [AuthorizedApp!] @galaxy(field: "authorizedApps") @viewerOnly
+  authorizedApps: [AuthorizedApp!] @cost(weight: 10) @listSize(assumedSize: 50) @galaxy(field: "authorizedApps") @viewerOnly
   "What this application keeps with the user's identity in Galaxy; null where it keeps nothing."
-  appData: JSON @galaxy(field: "getExternalAppData") @viewerOnly
+  appData: JSON @cost(weight: 10) @galaxy(field: "getExternalAppData") @viewerOnly
   "What the user has consented to, and the state of the stored tokens; never the tokens."
   authorization: Authorization! @viewerOnly
   "The user's live sessions, newest first."
@@ -1446,7 +279,7 @@ type User implements Node {
     first: Int = 50
     "The cursor to continue after."
     after: String
-  ): SessionConnection! @viewerOnly
+  ): SessionConnection! @listSize(assumedSize: 50, slicingArguments: ["first"], sizedFields: ["nodes", "edges"], requireOneSlicingArgument: false) @viewerOnly
   "Galaxy's own query type, as the user: whatever has no typed field above."
   galaxy: GalaxyQuery @viewerOnly
   "When the user first signed in here."
@@ -1488,43 +321,43 @@ type GalaxyQuery {
   profile(
     "Whose, by their identity URN; the user's own where it is not given."
     targetIdentityURN: String
-  ): GalaxyProfile
+  ): GalaxyProfile @cost(weight: 10)
   "The accounts that somebody shows to everyone."
   connectedAccounts(
     "Whose, by their identity URN; the user's own where it is not given."
     targetIdentityURN: String
-  ): [GalaxyNode!]
+  ): [GalaxyNode!] @cost(weight: 10) @listSize(assumedSize: 50)
   "The applications that the user has authorized."
-  authorizedApps: [GalaxyApp]
+  authorizedApps: [GalaxyApp] @cost(weight: 10) @listSize(assumedSize: 50)
   "The identity URN of whoever has connected the account."
   identityFromAlias(
     "The account's type, as Rollup spells it."
     provider: String!
     "The account's address, e-mail or user name."
     alias: String!
-  ): String!
+  ): String! @cost(weight: 10)
   "How an account is shown."
   accountProfile(
     "The account's URN."
     accountURN: String!
-  ): GalaxyAccountProfile!
+  ): GalaxyAccountProfile! @cost(weight: 10)
   "How several accounts are shown, in the order of their URNs."
   accountProfiles(
     "The accounts' URNs."
-    accountURNList: [String!]
-  ): [GalaxyAccountProfile!]!
+    accountURNList: [String!] @cost(weight: 1)
+  ): [GalaxyAccountProfile!]! @cost(weight: 10) @listSize(assumedSize: 50)
   "What the user lets an application see."
   scopes(
     "The application's OAuth client ID."
     clientId: String!
-  ): [GalaxyScope]!
+  ): [GalaxyScope]! @cost(weight: 10) @listSize(assumedSize: 10)
   "What this application keeps with the user's identity; null where it keeps nothing."
-  getExternalAppData: JSON
+  getExternalAppData: JSON @cost(weight: 10)
   "Who has authorized this application."
   getAuthorizedIdentities(
     "Which part of them."
     opts: GalaxyPagination!
-  ): [GalaxyAuthorizationIdentity]
+  ): [GalaxyAuthorizationIdentity] @cost(weight: 10) @listSize(assumedSize: 100)
 }
 
 "Which part of a list of Galaxy's to show."
@@ -1716,7 +549,7 @@ type Authorization {
     first: Int = 20
     "The cursor to continue after."
     after: String
-  ): ActivityConnection
+  ): ActivityConnection @listSize(assumedSize: 20, slicingArguments: ["first"], sizedFields: ["nodes", "edges"], requireOneSlicingArgument: false)
 }
 
 "Something that happened to a user's consent, tokens or sessions."
@@ -1875,27 +708,27 @@ type Mutation {
   "Ends all of the user's sessions but the one of this request."
   revokeOtherSessions: RevokeOtherSessionsPayload!
   "Gives the consent back: revokes the tokens at Rollup, erases them here, and ends every session of the user's."
-  revokeAuthorization: RevokeAuthorizationPayload!
+  revokeAuthorization: RevokeAuthorizationPayload! @cost(weight: 10)
   "Disconnects an account from the user's Rollup identity."
   disconnectAccount(
     "Which one."
     input: DisconnectAccountInput!
-  ): DisconnectAccountPayload! @consent(scopes: ["connected_accounts"])
+  ): DisconnectAccountPayload! @cost(weight: 10) @consent(scopes: ["connected_accounts"])
   "Gives a connected account another title."
   renameAccount(
     "Which one, and the title."
     input: RenameAccountInput!
-  ): RenameAccountPayload! @consent(scopes: ["connected_accounts"])
+  ): RenameAccountPayload! @cost(weight: 10) @consent(scopes: ["connected_accounts"])
   "Replaces what this application keeps with the user's identity in Galaxy."
   setAppData(
     "What to keep."
     input: SetAppDataInput!
-  ): SetAppDataPayload!
+  ): SetAppDataPayload! @cost(weight: 10)
   "Registers a session key with one of the user's smart-contract wallets."
   registerSessionKey(
     "The wallet and the key."
     input: RegisterSessionKeyInput!
-  ): RegisterSessionKeyPayload! @consent(scopes: ["erc_4337"])
+  ): RegisterSessionKeyPayload! @cost(weight: 10) @consent(scopes: ["erc_4337"])
 }
 
 "What can be waited for."

@@ -71,6 +71,8 @@ type Config struct {
 	MaxDepth         int
 	MaxComplexity    int
 	MaxTokens        int
+	MaxAliases       int
+	MaxRootFields    int
 	MaxBodyBytes     int64
 	HTTPProfile      string // of GraphQL over HTTP: "audited" or "draft"
 	RateLimit        int    // requests a minute; 0: no limit

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -110,7 +110,7 @@ func TestWhatOtherOriginsCanDo(t *testing.T) {
 	})
 	all := &hosts{counters: w.rollup.Counters, arrivals: make(map[string][]arrival)}
 	front := httptest.NewUnstartedServer(all.handler(t, w.url))
-	front.Config.ErrorLog = log.New(io.Discard, "", 0) // Chromium does not know its certificate
+	front.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // Chromium does not know its certificate
 	front.StartTLS()
 	defer front.Close()
 

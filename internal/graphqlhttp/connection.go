@@ -154,43 +154,61 @@ func (c *connection) keepAlive(ctx context.Context) {
 
 // read answers messages until the connection is to be closed, and returns why.
 func (c *connection) read(ctx context.Context) error {
-	begun := false
-	for ctx.Err() == nil {
-		// Reading ends with the connection: the library takes it down at once
-		// where the context ends, and no close is sent.
-		kind, content, err := c.socket.Read(context.WithoutCancel(ctx))
-		if errors.Is(err, websocket.ErrMessageTooBig) {
-			return errMessageTooLarge
-		}
-		if err != nil {
-			return errGone
-		}
-		m, wrong := parseMessage(kind, content)
-		switch {
-		case wrong != nil:
-		case m.kind == typeInit && begun:
-			wrong = errTooManyInits
+	ctx, err := c.greet(ctx)
+	for err == nil {
+		var m message
+		switch m, err = c.receive(ctx); {
+		case err != nil:
 		case m.kind == typeInit:
-			begun = true
-			c.late.Stop()
-			ctx, wrong = c.begin(ctx, m)
-		case m.kind == typeSubscribe && !begun:
-			wrong = errUnauthorized
+			err = errTooManyInits
 		default:
-			wrong = c.answer(ctx, m)
-		}
-		if wrong != nil {
-			return wrong
+			err = c.answer(ctx, m)
 		}
 	}
-	return context.Cause(ctx)
+	return err
+}
+
+// greet answers messages until the client begins, and returns the context of who it
+// is.
+func (c *connection) greet(ctx context.Context) (context.Context, error) {
+	for {
+		m, err := c.receive(ctx)
+		switch {
+		case err != nil:
+			return ctx, err
+		case m.kind == typeInit:
+			c.late.Stop()
+			return c.begin(ctx, m)
+		case m.kind == typeSubscribe:
+			return ctx, errUnauthorized
+		}
+		if err := c.answer(ctx, m); err != nil {
+			return ctx, err
+		}
+	}
+}
+
+// receive returns the next message, or why the connection is to be closed.
+func (c *connection) receive(ctx context.Context) (message, error) {
+	// Reading ends with the connection: the library takes that down at once where
+	// the context ends, and sends no close.
+	kind, content, err := c.socket.Read(context.WithoutCancel(ctx))
+	switch {
+	case ctx.Err() != nil:
+		return message{}, context.Cause(ctx)
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		return message{}, errMessageTooLarge
+	case err != nil:
+		return message{}, errGone
+	}
+	return parseMessage(kind, content)
 }
 
 // begin acknowledges the connection, as whose it is says the context that it returns.
-func (c *connection) begin(ctx context.Context, m message) (context.Context, *closing) {
-	value, wrong := authorization(m.payload)
-	if wrong != nil {
-		return ctx, wrong
+func (c *connection) begin(ctx context.Context, m message) (context.Context, error) {
+	value, err := authorization(m.payload)
+	if err != nil {
+		return ctx, err
 	}
 	if value != "" {
 		known, err := c.settings.Callers.Authenticate(ctx, value)
@@ -213,7 +231,7 @@ func (c *connection) begin(ctx context.Context, m message) (context.Context, *cl
 }
 
 // unless returns signedOut, unless the error says nothing of the session.
-func unless(err error, signedOut *closing) *closing {
+func unless(err error, signedOut *closing) error {
 	if errors.Is(err, ErrSignedOut) {
 		return signedOut
 	}
@@ -221,7 +239,7 @@ func unless(err error, signedOut *closing) *closing {
 }
 
 // answer does what the message asks.
-func (c *connection) answer(ctx context.Context, m message) *closing {
+func (c *connection) answer(ctx context.Context, m message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch m.kind {
@@ -239,7 +257,7 @@ func (c *connection) answer(ctx context.Context, m message) *closing {
 }
 
 // subscribe begins an operation. The caller holds mu.
-func (c *connection) subscribe(ctx context.Context, m message) *closing {
+func (c *connection) subscribe(ctx context.Context, m message) error {
 	var members map[string]json.RawMessage
 	if !decode(m.payload, &members) || members == nil {
 		return invalid("payload must be an object")
@@ -351,7 +369,7 @@ func (c *connection) writeErrors(ctx context.Context, id string, errs gqlerror.L
 // write sends a message, or ends the connection where the client does not take it.
 // The caller holds mu.
 func (c *connection) write(ctx context.Context, kind, id string, payload []byte) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.settings.WriteTimeout)
 	defer cancel()
 	if c.socket.Write(ctx, websocket.MessageText, encodeMessage(kind, id, payload)) != nil {
 		c.stop(errGone)

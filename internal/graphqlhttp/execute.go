@@ -18,8 +18,8 @@ const (
 	// lastMoment is how long a subscription may take to end by itself once its
 	// session has ended: the end may be what it tells.
 	lastMoment = 500 * time.Millisecond
-	// writeLimit is how long a client may take to read what is sent.
-	writeLimit = 10 * time.Second
+	// writeTimeout is how long a client may take to read what is sent.
+	writeTimeout = 10 * time.Second
 )
 
 // prepare returns the operation, or the response that says why it is not executed.

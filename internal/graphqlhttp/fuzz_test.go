@@ -3,6 +3,7 @@ package graphqlhttp
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -72,10 +73,15 @@ func FuzzParameters(f *testing.F) {
 		{`{"documentId":"sha256:a","variables":{}}`, "documentId=a&extensions={}"},
 		{`{"extensions":{"persistedQuery":{"version":1},"documentId":"b"}}`, "query=&documentId="},
 		{`{"query":"{a}","query":"{b}"}`, "query={a}&query={b}"},
-		{`[{"query":"{a}"}]`, "query=%ff"}, {`{"QUERY":"{a}"}`, "variables=null&query={a}"},
-		{`{"query":"\ud800"}`, "%zz"}, {"\xef\xbb\xbf{}", ";"}, {`null`, ""}, {`{"query":7}`, "query={a}&variables=7"},
+		{`[{"query":"{a}"}]`, "query=%ff"},
+		{`{"QUERY":"{a}"}`, "variables=null&query={a}"},
+		{`{"query":"\ud800"}`, "%zz"},
+		{"\xef\xbb\xbf{}", ";"},
+		{`null`, ""},
+		{`{"query":7}`, "query={a}&variables=7"},
 		{`{"type":"connection_init","payload":{"Authorization":"Bearer a"}}`, ""},
-		{`{"type":"subscribe","id":"1","payload":{"query":"{a}"}}`, ""}, {`{"type":"ping","payload":null}`, ""},
+		{`{"type":"subscribe","id":"1","payload":{"query":"{a}"}}`, ""},
+		{`{"type":"ping","payload":null}`, ""},
 	} {
 		f.Add([]byte(seed[0]), seed[1])
 	}
@@ -95,20 +101,20 @@ func FuzzParameters(f *testing.F) {
 		if params != nil {
 			wantSame(t, params)
 		}
-		message, closing := parseMessage(websocket.MessageText, body)
-		if closing != nil {
-			if len(closing.reason) > 123 || closing.code < 4000 {
-				t.Errorf("closed with %v", closing)
+		message, err := parseMessage(websocket.MessageText, body)
+		if err != nil {
+			if c := (*closing)(nil); !errors.As(err, &c) || len(c.reason) > 123 || c.code < 4000 {
+				t.Errorf("closed with %v", err)
 			}
 			return
 		}
-		again, closing := parseMessage(websocket.MessageText, encodeMessage(message.kind, message.id, message.payload))
-		if closing != nil || again.kind != message.kind || again.id != message.id || !bytes.Equal(again.payload, message.payload) {
-			t.Errorf("got %+v, and written again %+v, %v", message, again, closing)
+		again, err := parseMessage(websocket.MessageText, encodeMessage(message.kind, message.id, message.payload))
+		if err != nil || again.kind != message.kind || again.id != message.id || !bytes.Equal(again.payload, message.payload) {
+			t.Errorf("got %+v, and written again %+v, %v", message, again, err)
 		}
 		if message.kind == typeInit {
-			if text, closing := authorization(message.payload); closing != nil && text != "" {
-				t.Errorf("got both %q and %v", text, closing)
+			if text, err := authorization(message.payload); err != nil && text != "" {
+				t.Errorf("got both %q and %v", text, err)
 			}
 		}
 	})

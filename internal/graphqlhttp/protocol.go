@@ -72,7 +72,7 @@ type message struct {
 }
 
 // parseMessage reads a message, or says why it is none.
-func parseMessage(kind websocket.MessageType, content []byte) (message, *closing) {
+func parseMessage(kind websocket.MessageType, content []byte) (message, error) {
 	var members map[string]json.RawMessage
 	var m message
 	switch {
@@ -103,7 +103,7 @@ func parseMessage(kind websocket.MessageType, content []byte) (message, *closing
 
 // authorization returns what the payload of a connection_init says of who calls, or
 // nothing.
-func authorization(payload json.RawMessage) (string, *closing) {
+func authorization(payload json.RawMessage) (string, error) {
 	var members map[string]json.RawMessage
 	_ = decode(payload, &members) // an object, as parseMessage found
 	for _, name := range []string{"Authorization", "authorization"} {

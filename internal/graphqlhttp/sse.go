@@ -2,6 +2,7 @@ package graphqlhttp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -27,15 +28,16 @@ const eventsKeepAlive = 12 * time.Second
 //
 // What is not executed is answered 400 with a JSON body, and no stream is begun.
 //
-// All fields but KeepAlive are required.
+// All fields but those of time are required.
 type Events struct {
 	// MaxBodyBytes is how large the body of a request may be; 0 is no limit.
 	MaxBodyBytes int64
 	Streams      *Streams
 	// Ended is closed when the context's session has ended; it may be nil.
 	Ended func(context.Context) <-chan struct{}
-	// KeepAlive is how often something is sent; 0 is what is usual.
-	KeepAlive time.Duration
+	// KeepAlive is how often something is sent, WriteTimeout how long the client may
+	// take to read it. 0 is what is usual.
+	KeepAlive, WriteTimeout time.Duration
 }
 
 var _ graphql.Transport = Events{}
@@ -80,7 +82,7 @@ func (t Events) serve(
 	w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor, operation *graphql.OperationContext,
 ) *Refusal {
 	ctx := r.Context()
-	events := events{w: w, control: http.NewResponseController(w)}
+	events := events{w: w, control: http.NewResponseController(w), limit: cmp.Or(t.WriteTimeout, writeTimeout)}
 	switch kind := operation.Operation.Operation; {
 	case kind == ast.Subscription:
 		return t.Streams.hold(ctx, OverEvents, func(s *stream) { t.stream(ctx, events, exec, operation, s) })
@@ -105,11 +107,7 @@ func (t Events) stream(
 	if events.comment() != nil {
 		return
 	}
-	interval := t.KeepAlive
-	if interval <= 0 {
-		interval = eventsKeepAlive
-	}
-	alive := time.NewTicker(interval)
+	alive := time.NewTicker(cmp.Or(t.KeepAlive, eventsKeepAlive))
 	defer alive.Stop()
 
 	var running sync.WaitGroup
@@ -167,6 +165,7 @@ func pass(ctx context.Context, exec graphql.GraphExecutor, operation *graphql.Op
 type events struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	limit   time.Duration
 }
 
 // begin makes the response a stream. Its deadlines are those of each write from then
@@ -211,7 +210,7 @@ func (e events) send(name string, data []byte) error {
 }
 
 func (e events) write(text []byte) error {
-	_ = e.control.SetWriteDeadline(time.Now().Add(writeLimit))
+	_ = e.control.SetWriteDeadline(time.Now().Add(e.limit))
 	if _, err := e.w.Write(text); err != nil {
 		return err
 	}

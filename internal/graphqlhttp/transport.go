@@ -59,7 +59,7 @@ func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	}
 	params.Headers = r.Header
 	params.ReadTime = graphql.TraceTiming{Start: graphql.GetStartTime(r.Context()), End: graphql.Now()}
-	a.execute(exec, params)
+	a.execute(r.Context(), exec, params)
 }
 
 // notAllowed is the refusal of a method, and says which ones are allowed.
@@ -77,8 +77,8 @@ type answerer struct {
 }
 
 // execute runs the operation and answers with its one response.
-func (a answerer) execute(exec graphql.GraphExecutor, params *graphql.RawParams) {
-	operation, refused := prepare(a.r.Context(), exec, params)
+func (a answerer) execute(ctx context.Context, exec graphql.GraphExecutor, params *graphql.RawParams) {
+	operation, refused := prepare(ctx, exec, params)
 	if refused != nil {
 		a.respond(refused)
 		return
@@ -87,7 +87,7 @@ func (a answerer) execute(exec graphql.GraphExecutor, params *graphql.RawParams)
 		a.refuse(*refusal)
 		return
 	}
-	next, ctx := exec.DispatchOperation(a.r.Context(), operation)
+	next, ctx := exec.DispatchOperation(ctx, operation)
 	response := next(ctx)
 	if response == nil {
 		// The executor answers nothing once the request's context has ended.

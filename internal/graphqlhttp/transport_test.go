@@ -125,6 +125,7 @@ func TestTransportAnswersRequests(t *testing.T) {
 		query    string // of the URL
 		body     string
 		header   http.Header
+		limit    int64 // of the body; 1000 where it is 0
 		status   int
 		code     string
 		hasData  bool
@@ -172,6 +173,8 @@ func TestTransportAnswersRequests(t *testing.T) {
 		{name: "parameters in the URL of a POST count for nothing", query: "query=%7Bnope%7D&operationName=B&variables=%5B", body: `{"query":"{name}"}`, status: 200, hasData: true},
 		{name: "unknown parameters of the URL are ignored", method: "GET", query: "query={name}&_=1&id=7&id=8", status: 200, hasData: true},
 		{name: "numbers beyond any type", body: `{"query":"{name}","variables":{"a":1e999999999,"b":` + strings.Repeat("9", 500) + `}}`, status: 200, hasData: true},
+		{name: "a nesting bomb", body: `{"query":"{name}","variables":{"id":` + strings.Repeat("[", 50_000) + strings.Repeat("]", 50_000) + `}}`, limit: 1 << 20, status: 400, code: "BAD_USER_INPUT"},
+		{name: "a variable as deep as may be", body: `{"query":"query($id: Int!){find(id: $id)}","variables":{"id":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `}}`, limit: 1 << 20, status: 200, code: "BAD_USER_INPUT"},
 		{name: "a parameter given twice", body: `{"query":"{name}","query":"{nope}"}`, status: 400, code: "BAD_USER_INPUT"},
 		{name: "a parameter given twice by another spelling", body: `{"query":"{name}","qu\u0065ry":"{nope}"}`, status: 400, code: "BAD_USER_INPUT"},
 		{name: "a variable given twice", body: `{"query":"{name}","variables":{"id":1,"id":2}}`, status: 400, code: "BAD_USER_INPUT"},
@@ -198,10 +201,10 @@ func TestTransportAnswersRequests(t *testing.T) {
 		{name: "the same variable for the newer media type", body: `{"query":"query($id: Int!){find(id: $id)}","variables":{"id":"` + unspeakable + `"}}`, header: asJSON(mediaGraphQL), status: 400, code: "BAD_USER_INPUT"},
 		{name: "an enum's value", body: `{"query":"query($k: Kind!){like(kind: $k)}","variables":{"k":"` + unspeakable + `"}}`, header: asJSON(mediaGraphQL), status: 400, code: "BAD_USER_INPUT"},
 	}
-	h := newGraphQL(t, 1000)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			h := newGraphQL(t, cmp.Or(tt.limit, 1000))
 			if tt.method == "" {
 				tt.method = http.MethodPost
 			}

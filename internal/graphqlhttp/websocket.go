@@ -2,6 +2,7 @@ package graphqlhttp
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"net"
@@ -29,8 +30,8 @@ type WebSocket struct {
 
 	// InitTimeout is how long the client may take to begin, KeepAlive how often it
 	// is asked whether it is still there, PongTimeout how long it may take to
-	// answer. 0 is what is usual.
-	InitTimeout, KeepAlive, PongTimeout time.Duration
+	// answer, WriteTimeout to read what is sent. 0 is what is usual.
+	InitTimeout, KeepAlive, PongTimeout, WriteTimeout time.Duration
 }
 
 // Callers is what a connection asks about who is calling. All fields are required.
@@ -142,14 +143,10 @@ func (t WebSocket) serve(w http.ResponseWriter, r *http.Request, exec graphql.Gr
 }
 
 func (t WebSocket) withDefaults() WebSocket {
-	for _, one := range []struct {
-		to    *time.Duration
-		usual time.Duration
-	}{{&t.InitTimeout, initTimeout}, {&t.KeepAlive, keepAlive}, {&t.PongTimeout, pongTimeout}} {
-		if *one.to <= 0 {
-			*one.to = one.usual
-		}
-	}
+	t.InitTimeout = cmp.Or(t.InitTimeout, initTimeout)
+	t.KeepAlive = cmp.Or(t.KeepAlive, keepAlive)
+	t.PongTimeout = cmp.Or(t.PongTimeout, pongTimeout)
+	t.WriteTimeout = cmp.Or(t.WriteTimeout, writeTimeout)
 	return t
 }
 

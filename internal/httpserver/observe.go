@@ -27,7 +27,7 @@ func (p *Public) observe(route func(*http.Request) string) Middleware {
 			whole := serve(p.Logger, next, response, r)
 			took := p.Now().Sub(start)
 			traced(response.Status())
-			if p.Observe != nil {
+			if p.Observe != nil && !response.streamed() {
 				p.Observe(pattern, response.Status(), took)
 			}
 			p.Logger.InfoContext(ctx, "request served",
@@ -95,6 +95,12 @@ func (w *response) Status() int {
 	return w.status
 }
 
+// streamed reports whether the answer lasted for as long as its client wanted, which
+// says nothing of how fast requests are served.
+func (w *response) streamed() bool {
+	return w.status == http.StatusSwitchingProtocols || strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream")
+}
+
 // WriteHeader implements http.ResponseWriter.
 func (w *response) WriteHeader(status int) {
 	// 1xx but 101 are announcements, the answer is still to come.
@@ -113,6 +119,12 @@ func (w *response) Write(b []byte) (int, error) {
 	w.bytes += int64(n)
 	return n, err
 }
+
+// Flush implements http.Flusher. Compression looks for it here, and not beneath.
+func (w *response) Flush() { _ = w.FlushError() } // the next write fails too
+
+// FlushError sends what is written, for http.ResponseController.
+func (w *response) FlushError() error { return http.NewResponseController(w.ResponseWriter).Flush() }
 
 // Unwrap lets http.ResponseController reach the connection.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }

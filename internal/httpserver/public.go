@@ -32,8 +32,8 @@ type Public struct {
 	TrustedProxies []netip.Prefix
 	// Session puts the request's session into its context.
 	Session Middleware
-	// Remembers reports whether the request's session is known without asking the
-	// store, or the request has no credentials to look up.
+	// Remembers reports whether the request's credentials are known to be somebody's,
+	// or it has none: those that are not may be made up, and cost a look-up.
 	Remembers func(*http.Request) bool
 	// Limiter counts the requests; nil: nobody does.
 	Limiter *RateLimiter
@@ -45,7 +45,7 @@ type Public struct {
 	// that came from a trusted proxy or not. It returns the request's context, and what
 	// is told the status when the request ends. It may be nil.
 	Trace func(ctx context.Context, r *http.Request, route string, trusted bool) (_ context.Context, end func(status int))
-	// Observe is told of each request how it ended: the pattern of its route,
+	// Observe is told of each request but streams how it ended: the pattern of its route,
 	// empty where none matched, the status, and how long it took. It may be nil.
 	Observe func(route string, status int, took time.Duration)
 	Logger  *slog.Logger

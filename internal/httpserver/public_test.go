@@ -3,6 +3,7 @@ package httpserver_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -370,13 +371,18 @@ func TestAccessLogAndObserve(t *testing.T) {
 	h := newPublic(func(p *httpserver.Public) {
 		p.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		p.Routes["/files/"] = http.NotFoundHandler()
+		p.Routes["/events"] = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+			_, _ = io.WriteString(w, "event: next\n\n")
+		})
 		p.Observe = func(route string, status int, _ time.Duration) { observed = append(observed, seen{route, status}) }
 	})
 	const token = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"
 	send(t, h, http.MethodGet, "/auth/callback?code="+token+"&state="+token, "", http.Header{"Authorization": {"Bearer " + token}})
 	send(t, h, http.MethodGet, "/"+token, "", nil)
 	send(t, h, http.MethodGet, "/files/"+token, "", nil)
-	if got := log.String(); strings.Contains(got, token) || !strings.Contains(got, "path=/auth/callback status=200") {
+	send(t, h, http.MethodGet, "/events", "", nil) // logged, not measured
+	if got := log.String(); strings.Contains(got, token) || !strings.Contains(got, "path=/auth/callback status=200") || !strings.Contains(got, "path=/events status=200") {
 		t.Errorf("log: got %s", got)
 	}
 	if diff := cmp.Diff([]seen{{"GET /auth/callback", 200}, {"", 404}, {"/files/", 404}}, observed, cmp.AllowUnexported(seen{})); diff != "" {
@@ -509,6 +515,82 @@ func TestEachOperationOfAConnectionCounts(t *testing.T) {
 	}
 	if httpserver.NewRateLimiter(httpserver.RateLimits{}).Admit(ctx) != nil {
 		t.Error("without a limit an operation was refused")
+	}
+}
+
+// ledger is a Shared in memory, for callers of that many requests at most.
+type ledger struct {
+	most int
+	away bool
+
+	mu   sync.Mutex
+	used map[string]int
+}
+
+func (l *ledger) Count(_ context.Context, caller string, n int) (time.Duration, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.away {
+		return 0, errors.New("away")
+	}
+	l.used[caller] += n
+	if l.used[caller] < l.most {
+		return 0, nil
+	}
+	return 30 * time.Second, nil
+}
+
+func TestReplicasShareTheLimit(t *testing.T) {
+	t.Parallel()
+	const perMinute = 100 // and so told by the five
+	tests := []struct {
+		name        string
+		away        bool
+		least, most int
+	}{
+		{"one allowance", false, perMinute, perMinute + 2*5 + 2},
+		{"each its own where nothing can be shared", true, 2 * perMinute, 2 * perMinute},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			clock := &manualClock{now: time.Unix(1_700_000_000, 0)}
+			shared := &ledger{most: perMinute, away: test.away, used: make(map[string]int)}
+			var replicas []*httpserver.RateLimiter
+			for range 2 {
+				replicas = append(replicas, httpserver.NewRateLimiter(httpserver.RateLimits{
+					PerMinute: perMinute, Shared: shared, Now: clock.Now,
+					Key: func(context.Context) string { return "alice" },
+				}))
+			}
+			ask := func() (admitted int) {
+				for range perMinute + 1 {
+					for _, l := range replicas {
+						if l.Admit(t.Context()) == nil {
+							admitted++
+						}
+						l.Close() // what is told has arrived
+					}
+				}
+				return admitted
+			}
+			if got := ask(); got < test.least || got > test.most {
+				t.Errorf("got %d admitted, want %d to %d", got, test.least, test.most)
+			}
+			fresh := httpserver.NewRateLimiter(httpserver.RateLimits{
+				PerMinute: perMinute, Shared: shared, Now: clock.Now,
+				Key: func(context.Context) string { return "alice" },
+			})
+			_ = fresh.Admit(t.Context())
+			fresh.Close()
+			if refused := fresh.Admit(t.Context()) != nil; refused == test.away {
+				t.Errorf("a replica that the caller has not been to refuses: %v", refused)
+			}
+			clock.Advance(31 * time.Second)
+			if refusal := replicas[0].Admit(t.Context()); refusal != nil {
+				t.Errorf("half a minute later: got %+v", refusal)
+			}
+		})
 	}
 }
 

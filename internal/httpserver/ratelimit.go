@@ -11,6 +11,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"galaxygate/internal/audit"
+	"galaxygate/internal/background"
 	"galaxygate/internal/graphqlhttp"
 )
 
@@ -26,8 +27,25 @@ type RateLimits struct {
 	// Key names the caller of the context, or is empty where its client address
 	// counts (audit.ActorFrom).
 	Key func(context.Context) string
-	Now func() time.Time
+	// Shared counts for all replicas; nil: each counts for itself.
+	Shared Shared
+	Now    func() time.Time
 }
+
+// Shared counts what the callers of all replicas ask for.
+type Shared interface {
+	// Count counts n requests of the caller, and returns how long it is until there
+	// may be another; 0 where there may be one now. After an error the replica counts
+	// for itself.
+	Count(ctx context.Context, caller string, n int) (time.Duration, error)
+}
+
+// Shared is told in batches of a twentieth of a minute's requests, and by so many at
+// once. Nobody waits for that, and it knows a little late of what a replica admitted.
+const (
+	sharedBatches = 20
+	sharedAtOnce  = 4
+)
 
 // RateLimiter counts what callers ask for. It is safe for concurrent use. One that is
 // nil admits everything.
@@ -35,6 +53,8 @@ type RateLimiter struct {
 	limits   RateLimits
 	interval time.Duration // in which an allowance grows by one
 	callers  *otter.Cache[string, *allowance]
+	telling  background.Group
+	places   chan struct{} // one for each who tells Shared
 }
 
 // NewRateLimiter returns a limiter; nil where there is no limit.
@@ -46,6 +66,14 @@ func NewRateLimiter(limits RateLimits) *RateLimiter {
 		limits:   limits,
 		interval: time.Minute / time.Duration(limits.PerMinute),
 		callers:  otter.Must(&otter.Options[string, *allowance]{MaximumSize: maxCallers}),
+		places:   make(chan struct{}, sharedAtOnce),
+	}
+}
+
+// Close waits until Shared has been told what it is being told.
+func (l *RateLimiter) Close() {
+	if l != nil {
+		_ = l.telling.Wait(context.Background())
 	}
 }
 
@@ -57,14 +85,15 @@ func (l *RateLimiter) Admit(ctx context.Context) *graphqlhttp.Refusal {
 		return nil
 	}
 	if key := l.limits.Key(ctx); key != "" {
-		return l.take(l.of("key " + key))
+		return l.take(ctx, l.of("key "+key))
 	}
-	return l.take(l.ofAddress(ctx))
+	return l.take(ctx, l.ofAddress(ctx))
 }
 
-func (l *RateLimiter) take(a *allowance) *graphqlhttp.Refusal {
+func (l *RateLimiter) take(ctx context.Context, a *allowance) *graphqlhttp.Refusal {
 	wait := a.take(l.limits.Now(), l.interval, l.limits.PerMinute)
 	if wait <= 0 {
+		l.tell(ctx, a)
 		return nil
 	}
 	return &graphqlhttp.Refusal{
@@ -75,9 +104,33 @@ func (l *RateLimiter) take(a *allowance) *graphqlhttp.Refusal {
 	}
 }
 
+// tell tells Shared what was taken, in the background, where that is worth while.
+func (l *RateLimiter) tell(ctx context.Context, a *allowance) {
+	if l.limits.Shared == nil {
+		return
+	}
+	select {
+	case l.places <- struct{}{}:
+	default:
+		return // another time: Redis has more to do than this
+	}
+	n := a.untold(max(1, l.limits.PerMinute/sharedBatches))
+	if n == 0 {
+		<-l.places
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	l.telling.Go(func() {
+		defer func() { <-l.places }()
+		if wait, err := l.limits.Shared.Count(ctx, a.name, n); err == nil && wait > 0 {
+			a.pause(l.limits.Now().Add(wait), l.interval, l.limits.PerMinute)
+		}
+	})
+}
+
 // of returns the allowance of the caller of that name.
 func (l *RateLimiter) of(name string) *allowance {
-	a, _ := l.callers.ComputeIfAbsent(name, func() (*allowance, bool) { return &allowance{}, false })
+	a, _ := l.callers.ComputeIfAbsent(name, func() (*allowance, bool) { return &allowance{name: name}, false })
 	return a
 }
 
@@ -115,7 +168,7 @@ func (l *RateLimiter) strangers(known func(*http.Request) bool) Middleware {
 				return
 			}
 			address := l.ofAddress(r.Context())
-			if refusal := l.take(address); refusal != nil {
+			if refusal := l.take(r.Context(), address); refusal != nil {
 				Refuse(w, r, *refusal)
 				return
 			}
@@ -151,10 +204,15 @@ func unchanged(next http.Handler) http.Handler { return next }
 
 // allowance is a token bucket of one caller.
 type allowance struct {
+	name string // the caller's
+
 	mu sync.Mutex
 	// full is when the bucket is full, if nothing more is taken: it lacks a token for
 	// each interval until then.
 	full time.Time
+	// taken is how many were taken since Shared was told, which told says it ever was.
+	taken int
+	told  bool
 }
 
 // take takes a token and returns 0, or takes none and returns how long it is until
@@ -170,11 +228,36 @@ func (a *allowance) take(now time.Time, interval time.Duration, size int) time.D
 		return wait
 	}
 	a.full = full.Add(interval)
+	a.taken++
 	return 0
+}
+
+// untold returns how many were taken that Shared was not told of, and takes them for
+// told; 0 where they are fewer than a batch. The first is told at once: the caller may
+// have used up everything elsewhere.
+func (a *allowance) untold(batch int) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := a.taken
+	if n <= 0 || n < batch && a.told {
+		return 0
+	}
+	a.taken, a.told = 0, true
+	return n
+}
+
+// pause lets nothing be taken before that time.
+func (a *allowance) pause(until time.Time, interval time.Duration, size int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if full := until.Add(time.Duration(size-1) * interval); full.After(a.full) {
+		a.full = full
+	}
 }
 
 func (a *allowance) giveBack(interval time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.full = a.full.Add(-interval)
+	a.taken--
 }

@@ -31,6 +31,12 @@ type started struct {
 // start runs a server whose public side holds requests until released.
 func start(t *testing.T, grace time.Duration) *started {
 	t.Helper()
+	return startWith(t, grace, func(*started, context.Context) error { return nil })
+}
+
+// startWith runs one that ends its streams so.
+func startWith(t *testing.T, grace time.Duration, endStreams func(*started, context.Context) error) *started {
+	t.Helper()
 	s := &started{entered: make(chan struct{}, 1), release: make(chan struct{}), done: make(chan error, 1)}
 	hold := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.entered <- struct{}{}
@@ -45,6 +51,7 @@ func start(t *testing.T, grace time.Duration) *started {
 		PublicListener: listen(t), Public: hold,
 		AdminListener: listen(t), Admin: httpserver.Admin(health, http.NotFoundHandler()),
 		Health: health, Grace: grace, Logger: slog.New(slog.DiscardHandler),
+		EndStreams: func(ctx context.Context) error { return endStreams(s, ctx) },
 	}
 	s.public = "http://" + server.PublicListener.Addr().String()
 	s.admin = "http://" + server.AdminListener.Addr().String()
@@ -158,6 +165,37 @@ func TestServerSpeaksBothProtocols(t *testing.T) {
 	}
 }
 
+func TestServerEndsStreamsWhileItWaitsForThem(t *testing.T) {
+	t.Parallel()
+	s := startWith(t, time.Minute, func(s *started, _ context.Context) error {
+		close(s.release) // a stream ends when it is told to, and not before
+		return nil
+	})
+	body := s.inFlight(t, &http.Transport{DisableKeepAlives: true})
+	s.stop()
+	if got := <-body; got != "whole" {
+		t.Errorf("the stream: got %q, want whole", got)
+	}
+	if err := <-s.done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestServerWaitsForStreamsNoLongerThanTheGrace(t *testing.T) {
+	t.Parallel()
+	told := make(chan struct{})
+	s := startWith(t, 50*time.Millisecond, func(_ *started, ctx context.Context) error {
+		close(told)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	s.stop()
+	<-told
+	if err := <-s.done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
+
 func TestServerStopsWhenAListenerFails(t *testing.T) {
 	t.Parallel()
 	admin := listen(t)
@@ -167,7 +205,8 @@ func TestServerStopsWhenAListenerFails(t *testing.T) {
 	server := &httpserver.Server{
 		PublicListener: listen(t), Public: http.NotFoundHandler(),
 		AdminListener: admin, Admin: http.NotFoundHandler(),
-		Health: &httpserver.Health{}, Grace: time.Second, Logger: slog.New(slog.DiscardHandler),
+		Health: &httpserver.Health{}, EndStreams: func(context.Context) error { return nil },
+		Grace: time.Second, Logger: slog.New(slog.DiscardHandler),
 	}
 	if err := server.Run(t.Context()); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Run: got %v, want net.ErrClosed", err)

@@ -31,11 +31,25 @@ func New(schema *ast.Schema) *Planner {
 		accounts: Accounts(),
 		operations: otter.Must(&otter.Options[*ast.OperationDefinition, *operation]{
 			MaximumWeight: maxWeight,
-			Weigher: func(_ *ast.OperationDefinition, o *operation) uint32 {
-				return maxWeight/maxOperations + o.weight.Load()
+			Weigher: func(of *ast.OperationDefinition, o *operation) uint32 {
+				return maxWeight/maxOperations + documentWeight(of) + o.weight.Load()
 			},
 		}),
 	}
+}
+
+// byteWeight is how many bytes, about, the syntax tree of a document takes for each
+// byte of its text, where the text is short for what it says; treeWeight is as much as
+// one takes.
+const (
+	byteWeight = 80
+	treeWeight = 2 << 20
+)
+
+// documentWeight is about how many bytes the operation's document takes, which is kept
+// as long as the operation is.
+func documentWeight(of *ast.OperationDefinition) uint32 {
+	return uint32(min(len(of.Position.Src.Input)*byteWeight, treeWeight)) //nolint:gosec // within treeWeight
 }
 
 // Close ends the planner's own goroutines.

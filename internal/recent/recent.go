@@ -38,6 +38,13 @@ func (s *Set) Add(key string, now time.Time, life time.Duration) bool {
 	return true
 }
 
+// Drop makes the key forgotten.
+func (s *Set) Drop(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.until, key)
+}
+
 // forget drops what has passed. Sweeping only at twice the size of what was left
 // makes each Add cheap.
 func (s *Set) forget(now time.Time) {

@@ -19,6 +19,9 @@ func TestSet(t *testing.T) {
 	if !s.Add("a", now.Add(time.Minute), time.Minute) {
 		t.Error("a key is remembered for more than its minute")
 	}
+	if s.Drop("a"); s.Has("a", now) {
+		t.Error("a key is remembered that was dropped")
+	}
 }
 
 func TestSetIsBounded(t *testing.T) {

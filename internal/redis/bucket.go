@@ -2,6 +2,8 @@ package redis
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"math"
 	"time"
 
@@ -44,9 +46,50 @@ func (c *Client) Bucket(name string, perMinute int) *Bucket {
 		client:   c,
 		key:      prefix + "bucket:" + name,
 		size:     int64(perMinute),
-		interval: int64(math.Ceil(float64(time.Minute.Microseconds()) / float64(perMinute))),
+		interval: interval(perMinute),
 		script:   goredis.NewScript(takeOrEmpty),
 	}
+}
+
+// Counter counts what callers use of an allowance that all replicas share, by Redis's
+// clock. It is an httpserver.Shared.
+type Counter struct {
+	client   *Client
+	size     int64
+	interval int64 // in which an allowance grows by one, in microseconds
+	script   *goredis.Script
+}
+
+// countAll is takeOrEmpty for what has been taken already: it may take more than there
+// is.
+const countAll = `
+local interval, size, n = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local full = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now) + n * interval
+redis.call('SET', KEYS[1], string.format('%.0f', full), 'PX', math.floor((full - now) / 1000) + 1)
+return math.max(full - (size - 1) * interval - now, 0)
+`
+
+// Counter returns a counter of allowances of that many a minute, of which there must be
+// some. Those who share them must agree on their number.
+func (c *Client) Counter(perMinute int) *Counter {
+	return &Counter{
+		client: c, size: int64(perMinute), interval: interval(perMinute), script: goredis.NewScript(countAll),
+	}
+}
+
+// Count counts n requests of the caller, and returns how long it is until there may be
+// another; 0 where there may be one now. Redis is not told who the caller is.
+func (c *Counter) Count(ctx context.Context, caller string, n int) (time.Duration, error) {
+	sum := sha256.Sum256([]byte(caller))
+	key := prefix + "rate:" + base64.RawURLEncoding.EncodeToString(sum[:16])
+	return c.client.wait(ctx, c.script, key, c.interval, c.size, int64(n))
+}
+
+// interval is the time between two of so many a minute, in microseconds.
+func interval(perMinute int) int64 {
+	return int64(math.Ceil(float64(time.Minute.Microseconds()) / float64(perMinute)))
 }
 
 // Take takes a token and returns 0, or takes none and returns how long it is until
@@ -61,9 +104,14 @@ func (b *Bucket) Empty(ctx context.Context, pause time.Duration) error {
 }
 
 func (b *Bucket) run(ctx context.Context, pause int64) (time.Duration, error) {
+	return b.client.wait(ctx, b.script, b.key, b.interval, b.size, pause)
+}
+
+// wait runs a script that returns how long to wait, in microseconds.
+func (c *Client) wait(ctx context.Context, script *goredis.Script, key string, args ...any) (time.Duration, error) {
 	var wait int64
-	err := b.client.call(ctx, func(ctx context.Context) (err error) {
-		wait, err = b.script.Run(ctx, b.client.redis, []string{b.key}, b.interval, b.size, pause).Int64()
+	err := c.call(ctx, func(ctx context.Context) (err error) {
+		wait, err = script.Run(ctx, c.redis, []string{key}, args...).Int64()
 		return err
 	})
 	return time.Duration(wait) * time.Microsecond, err

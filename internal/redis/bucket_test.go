@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -119,5 +120,35 @@ func TestBudgetsOfTwoReplicas(t *testing.T) {
 	late, _ := open(t, server.URL, sealer, nil)
 	if err := budget.New(budget.Config{PerMinute: 10, Shared: late.Bucket("galaxy", 10)}).Take(t.Context(), "alice", 0); err != nil {
 		t.Errorf("without Redis: %v", err)
+	}
+}
+
+func TestACounterCountsWhatWasUsedAnywhere(t *testing.T) {
+	t.Parallel()
+	server, sealer := redistest.NewServer(t), newVault(t)
+	one, _ := open(t, server.URL, sealer, nil)
+	other, _ := open(t, server.URL, sealer, nil)
+	const perMinute = 60
+	for _, step := range []struct {
+		name   string
+		client *redis.Client
+		caller string
+		n      int
+		least  time.Duration // of which a second may have passed
+	}{
+		{"some", one, "alice", 40, 0},
+		{"some elsewhere", other, "alice", 15, 0},
+		{"more than there was", one, "alice", 35, 30 * time.Second},
+		{"another caller", one, "bob", 30, 0},
+	} {
+		wait, err := step.client.Counter(perMinute).Count(t.Context(), step.caller, step.n)
+		if err != nil || (wait > 0) != (step.least > 0) || wait > step.least+time.Second || wait < step.least-10*time.Second {
+			t.Errorf("%s: got %v, %v, want %v", step.name, wait, err, step.least)
+		}
+	}
+	for _, key := range direct(t, server.URL).Keys(t.Context(), "*").Val() {
+		if strings.Contains(key, "alice") || strings.Contains(key, "bob") {
+			t.Errorf("got key %s", key)
+		}
 	}
 }

@@ -1,5 +1,5 @@
 // Package redis owns what the replicas share in Redis: answers, sealed, for a
-// while, and the buckets of budgets. It is a client that never keeps anyone
+// while, the buckets of budgets, and what callers use of their rate limits. It is a client that never keeps anyone
 // waiting: where Redis is away that costs speed, and nothing else.
 //
 // It leaves what an answer is, and how its key is made, to those who share it, the

@@ -115,15 +115,12 @@ func (m *Manager) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// Remembers reports whether memory tells whose session the request carries, or it
-// carries none: whether Middleware would ask the store nothing.
+// Remembers reports whether the token that the request carries was somebody's when it
+// was last looked up here, not long ago, or the request carries none. A token for which
+// it does not may be made up, and has Middleware ask the store.
 func (m *Manager) Remembers(r *http.Request) bool {
 	token, _ := m.token(r)
-	if token.IsZero() {
-		return true
-	}
-	s, ok := m.Cache.Peek(string(token.Hash()))
-	return ok && m.Now().Before(s.ExpiresAt)
+	return token.IsZero() || m.met.Has(string(token.Hash()), m.Now())
 }
 
 // WithBearer returns the context with the session whose token is given as an

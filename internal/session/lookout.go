@@ -37,7 +37,6 @@ type Lookout struct {
 	mu      sync.Mutex
 	watched map[string]*watch   // by the session's ID
 	due     map[string]struct{} // the IDs of those to ask about
-	heard   bool                // at the last survey
 	next    time.Time           // when to survey
 }
 
@@ -177,7 +176,8 @@ func (l *Lookout) mark(id string) {
 }
 
 // survey finds, once its time has come, the sessions that have reached theirs, or
-// all while word may not come, and once more when it does again.
+// all while word may not come. When it does again, what was lost is said to be
+// missed.
 func (l *Lookout) survey() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -185,12 +185,11 @@ func (l *Lookout) survey() {
 	if now.Before(l.next) {
 		return
 	}
-	hearing := l.hearing()
-	all := !hearing || !l.heard
-	l.heard, l.next = hearing, now.Add(surveyInterval)
+	deaf := !l.hearing()
+	l.next = now.Add(surveyInterval)
 	for id, w := range l.watched {
 		switch {
-		case all || !now.Before(w.expiresAt):
+		case deaf || !now.Before(w.expiresAt):
 			l.due[id] = struct{}{}
 		case w.expiresAt.Before(l.next):
 			l.next = w.expiresAt

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,11 +11,15 @@ import (
 
 	"galaxygate/internal/audit"
 	"galaxygate/internal/cache"
+	"galaxygate/internal/recent"
 	"galaxygate/internal/secret"
 )
 
 // seenInterval is how often, at most, a session's LastSeenAt is written.
 const seenInterval = time.Minute
+
+// metLife is for how long a token is known to have been somebody's.
+const metLife = 24 * time.Hour
 
 // The bounds of a Cache: how many sessions, and for how long at most one that has
 // ended elsewhere is taken for live where word of its end is lost.
@@ -56,6 +61,8 @@ type Manager struct {
 	Unavailable http.Handler
 	Now         func() time.Time
 	Logger      *slog.Logger
+
+	met recent.Set // SHA-256s of the tokens that were somebody's of late
 }
 
 // New returns a session of that kind for the context's actor, not yet stored,
@@ -91,6 +98,12 @@ func (m *Manager) authenticate(ctx context.Context, tokenHash []byte) (Session, 
 func (m *Manager) lookUp(ctx context.Context, tokenHash []byte) (Session, error) {
 	now := m.Now()
 	s, err := m.Store.Session(ctx, tokenHash, now)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		m.met.Drop(string(tokenHash))
+	case err == nil:
+		m.met.Add(string(tokenHash), now, metLife)
+	}
 	if err != nil {
 		return Session{}, fmt.Errorf("look up session: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"galaxygate/internal/audit"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/login"
 	"galaxygate/internal/secret"
@@ -84,6 +85,35 @@ func cookie(token secret.Text) http.Header {
 
 func bearer(token secret.Text) http.Header {
 	return http.Header{"Authorization": {"bearer " + token.Reveal()}}
+}
+
+func TestATokenThatWasSomebodysIsRemembered(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	s, token := d.signIn(t, "alice")
+	remembers := func(step string, header http.Header, want bool) {
+		t.Helper()
+		if got := d.Remembers(&http.Request{Header: header}); got != want {
+			t.Errorf("%s: got %v, want %v", step, got, want)
+		}
+	}
+	remembers("no token", http.Header{}, true)
+	remembers("before it is used", bearer(token), false)
+	d.ask(t, bearer(token))
+	remembers("after", bearer(token), true)
+	remembers("as a cookie", cookie(token), true)
+	made := secret.Random()
+	d.ask(t, bearer(made))
+	remembers("one that is nobody's", bearer(made), false)
+	if _, err := d.End(t.Context(), s.UserID, s.ID, session.LoggedOut); err != nil {
+		t.Fatal(err)
+	}
+	d.ask(t, bearer(token))
+	remembers("one that was used after its session's end", bearer(token), false)
+	_, token = d.signIn(t, "bob")
+	d.ask(t, bearer(token))
+	d.now = d.now.Add(25 * time.Hour)
+	remembers("long after", bearer(token), false)
 }
 
 func TestCookieAndBearerAreOneKindOfThing(t *testing.T) {
@@ -242,6 +272,42 @@ func TestTheRestOfARequestIsAnonymousOnceItsSessionHasEnded(t *testing.T) {
 	}
 }
 
+// A connection that stays open has one request, and may be used for longer than a
+// session is idle.
+func TestRenewIsAUseOfTheSession(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	s, token := d.signIn(t, "alice")
+	ctx, err := d.WithBearer(t.Context(), "Bearer "+token.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		d.now = d.now.Add(50 * time.Minute)
+		if err := d.Renew(ctx); err != nil {
+			t.Fatalf("a session in use: got %v", err)
+		}
+	}
+	if _, err := d.End(t.Context(), s.UserID, s.ID, session.LoggedOut); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Renew(ctx); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("a session that was ended: got %v, want ErrNotFound", err)
+	}
+	if err := d.Renew(t.Context()); err != nil {
+		t.Errorf("nobody's: got %v", err)
+	}
+
+	_, token = d.signIn(t, "bob")
+	if ctx, err = d.WithBearer(t.Context(), "Bearer "+token.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	d.now = d.now.Add(61 * time.Minute)
+	if err := d.Renew(ctx); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("a session that was idle: got %v, want ErrNotFound", err)
+	}
+}
+
 func TestEndingSessions(t *testing.T) {
 	t.Parallel()
 	d := open(t)
@@ -277,4 +343,81 @@ func TestTheCookieOverHTTPS(t *testing.T) {
 	if want := "__Host-galaxygate=value; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+}
+
+func TestABearerTokenPutsItsSessionIntoAContext(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	_, cookies := d.signIn(t, "alice")
+	_, token := d.signIn(t, "bob")
+	old, replaced := d.signIn(t, "carol")
+	if _, err := d.End(t.Context(), old.UserID, old.ID, session.LoggedOut); err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := d.WithBearer(t.Context(), "Bearer "+cookies.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, authorization, want string
+		err                       error
+	}{
+		{"nothing", "", "alice", nil},
+		{"another scheme", "Basic eDp5", "alice", nil},
+		{"a token", "bearer " + token.Reveal(), "bob", nil},
+		{"an unknown token", "Bearer unknown", "", session.ErrNotFound},
+		{"a token of a session that has ended", "Bearer " + replaced.Reveal(), "", session.ErrNotFound},
+		{"no token", "Bearer ", "", session.ErrNotFound},
+	}
+	for _, tt := range tests {
+		got, err := d.WithBearer(ctx, tt.authorization)
+		if !errors.Is(err, tt.err) || err != nil && tt.err == nil {
+			t.Errorf("%s: got %v, want %v", tt.name, err, tt.err)
+			continue
+		}
+		if err != nil {
+			continue
+		}
+		s, _ := session.FromContext(got)
+		if s.Subject != tt.want || audit.ActorFrom(got).SessionID != s.ID {
+			t.Errorf("%s: got %q as %v", tt.name, s.Subject, audit.ActorFrom(got))
+		}
+	}
+	if err := d.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.WithBearer(ctx, "Bearer "+token.Reveal()); err == nil || errors.Is(err, session.ErrNotFound) {
+		t.Errorf("a store that is away: got %v", err)
+	}
+}
+
+// afterwards is a response whose header is touched only before it is taken over.
+type afterwards struct {
+	http.ResponseWriter
+	t     *testing.T
+	taken bool
+}
+
+func (a *afterwards) Header() http.Header {
+	if a.taken {
+		a.t.Error("the header was touched after the connection was taken over")
+	}
+	return a.ResponseWriter.Header()
+}
+
+func TestASessionIsLeftAlsoOverAWebSocket(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	_, token := d.signIn(t, "alice")
+	w := &afterwards{ResponseWriter: httptest.NewRecorder(), t: t}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header = cookie(token)
+	r.Header.Set("Upgrade", "websocket")
+	d.Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		w.taken = true
+		session.Leave(r.Context())
+		if _, ok := session.FromContext(r.Context()); ok {
+			t.Error("still signed in")
+		}
+	})).ServeHTTP(w, r)
 }

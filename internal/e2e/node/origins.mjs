@@ -138,7 +138,10 @@ try {
   const page = context.pages()[0];
   await page.goto(`${app}/`);
   const [popup] = await Promise.all([context.waitForEvent('page'), page.evaluate((gate) => {
-    window.told = new Promise((resolve) => { onmessage = (message) => resolve(message.data); });
+    window.told = new Promise((resolve) => {
+      onmessage = (message) => resolve(message.data);
+      setTimeout(resolve, 30_000, 'nothing');
+    });
     open(`${gate}/auth/login?return_to=${encodeURIComponent(`${location.origin}/done`)}`);
   }, gate)]);
   await popup.locator('#person-alice').click();
