@@ -53,8 +53,8 @@ type house struct {
 func (h *house) close() {
 	h.planner.Close()
 	h.answers.Close()
+	h.limiter.Settle()
 	h.automatic.Close()
-	h.limiter.Close()
 	if h.redis != nil {
 		_ = h.redis.Close()
 	}

@@ -48,7 +48,7 @@ func NewServer(cfg Config) *handler.Server {
 	server.Use(persisted{cfg.Documents})
 	gate := newGate(schema.Schema(), cfg.Limits, cfg.Introspection)
 	server.SetQueryCache(gate)
-	server.Use(gate)
+	server.Use(gate) // after what finds the text
 	server.Use(oneStream{})
 	if cfg.Tracer != nil {
 		server.AroundResponses(spans(cfg.Tracer))

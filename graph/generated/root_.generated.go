@@ -180,8 +180,8 @@ directive @galaxy(
 ) on FIELD_DEFINITION
 
 """
-What it costs to ask for this: 1 where nothing is said. What becomes a request
-upstream, or a part of one, costs more. An argument that is a list costs that for
+What it costs to ask for this: 1 where nothing is said. What Galaxy, the provider
+or the database is asked for costs more. An argument that is a list costs that for
 each of its elements.
 """
 directive @cost(
@@ -279,7 +279,7 @@ type User implements Node {
     first: Int = 50
     "The cursor to continue after."
     after: String
-  ): SessionConnection! @listSize(assumedSize: 50, slicingArguments: ["first"], sizedFields: ["nodes", "edges"], requireOneSlicingArgument: false) @viewerOnly
+  ): SessionConnection! @cost(weight: 10) @listSize(assumedSize: 50, slicingArguments: ["first"], sizedFields: ["nodes", "edges"], requireOneSlicingArgument: false) @viewerOnly
   "Galaxy's own query type, as the user: whatever has no typed field above."
   galaxy: GalaxyQuery @viewerOnly
   "When the user first signed in here."
@@ -549,7 +549,7 @@ type Authorization {
     first: Int = 20
     "The cursor to continue after."
     after: String
-  ): ActivityConnection @listSize(assumedSize: 20, slicingArguments: ["first"], sizedFields: ["nodes", "edges"], requireOneSlicingArgument: false)
+  ): ActivityConnection @cost(weight: 10) @listSize(assumedSize: 20, slicingArguments: ["first"], sizedFields: ["nodes", "edges"], requireOneSlicingArgument: false)
 }
 
 "Something that happened to a user's consent, tokens or sessions."

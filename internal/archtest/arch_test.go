@@ -24,7 +24,7 @@ var leaves = []string{
 // arrows are the rooms that each room may import beside the leaves. package
 // main knows all. A room that is not here does not exist.
 var arrows = map[string][]string{
-	"graph":                {"graph/generated", "graph/model", "internal/document", "internal/documents", "internal/plan", "internal/upstream", "internal/grant", "internal/session"},
+	"graph":                {"graph/generated", "graph/model", "internal/documents", "internal/gauge", "internal/plan", "internal/upstream", "internal/grant", "internal/session"},
 	"graph/generated":      {"graph/model", "internal/upstream", "internal/grant", "internal/session"},
 	"graph/model":          {"internal/upstream", "internal/grant", "internal/session"},
 	"migrations":           {},
@@ -36,11 +36,11 @@ var arrows = map[string][]string{
 	"internal/cache":       {},
 	"internal/config":      {},
 	"internal/devrollup":   {},
-	"internal/document":    {},
 	"internal/documents":   {},
 	"internal/e2e":         {},
 	"internal/failpoint":   {},
 	"internal/galaxydiff":  {},
+	"internal/gauge":       {},
 	"internal/grant":       {},
 	"internal/graphqlhttp": {},
 	"internal/httpserver":  {"internal/graphqlhttp"},
@@ -76,8 +76,8 @@ var foreign = map[string][]string{
 	"modernc.org/sqlite":          {"internal/store"},
 	"github.com/99designs/gqlgen": {"graph", "graph/generated", "graph/model", "internal/graphqlhttp"},
 	"github.com/vektah/gqlparser": {
-		"graph", "graph/generated", "graph/model", "internal/bench", "internal/devrollup", "internal/document", "internal/documents",
-		"internal/galaxydiff", "internal/graphqlhttp", "internal/plan",
+		"graph", "graph/generated", "graph/model", "internal/bench", "internal/devrollup", "internal/documents",
+		"internal/galaxydiff", "internal/gauge", "internal/graphqlhttp", "internal/plan",
 	},
 	"github.com/coder/websocket":     {"internal/graphqlhttp"},
 	"github.com/coreos/go-oidc":      {"internal/passport"},
@@ -85,7 +85,7 @@ var foreign = map[string][]string{
 	"github.com/zitadel/oidc":        {"internal/strictop"},
 	"github.com/graph-gophers":       {"internal/devrollup"},
 	"github.com/tink-crypto/tink-go": {"internal/vault"},
-	"github.com/maypok86/otter":      {"internal/cache", "internal/document", "internal/documents", "internal/httpserver", "internal/plan", "internal/upstream"},
+	"github.com/maypok86/otter":      {"internal/cache", "internal/documents", "internal/gauge", "internal/httpserver", "internal/plan", "internal/upstream"},
 	"github.com/go-json-experiment":  {"internal/documents", "internal/graphqlhttp", "internal/plan"},
 	"github.com/failsafe-go":         {"internal/upstream"},
 	"github.com/redis/go-redis":      {"internal/redis"},

@@ -27,17 +27,6 @@ type Options[V any] struct {
 // concurrent use.
 //
 // A value that was read before its subject changed is never given out after
-// Peek returns the value that Get would give out without loading it, and whether there
-// is one. It is no look-up that Observe is told of.
-func (c *Cache[K, V]) Peek(key K) (V, bool) {
-	if c == nil {
-		var none V
-		return none, false
-	}
-	r, ok := c.values.GetIfPresent(key)
-	return r.value, ok && !c.ChangedSince(c.options.Subject(r.value), r.asked)
-}
-
 // Forget has returned, also where the reading ends later: each value knows when
 // it was asked for, and each subject when it last changed.
 type Cache[K comparable, V any] struct {
@@ -78,12 +67,13 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, load func(context.Context)
 		return load(ctx)
 	}
 	asked, hearing := c.options.Now(), c.options.Hearing()
-	value, hit := c.Peek(key)
+	r, hit := c.values.GetIfPresent(key)
+	hit = hit && !c.ChangedSince(c.options.Subject(r.value), r.asked)
 	if c.options.Observe != nil {
 		c.options.Observe(hit)
 	}
 	if hit {
-		return value, nil
+		return r.value, nil
 	}
 	value, err := load(ctx)
 	if err == nil && hearing { // else it may change unheard before hearing begins

@@ -77,11 +77,14 @@ func TestLimitsAreInForce(t *testing.T) {
 	t.Parallel()
 	w := production(t, map[string]string{
 		"MAX_QUERY_DEPTH": "4", "MAX_QUERY_COMPLEXITY": "60", "MAX_QUERY_TOKENS": "60", "MAX_BODY_BYTES": "2000",
+		"MAX_QUERY_ALIASES": "2", "MAX_ROOT_FIELDS": "3",
 	})
 	tests := []struct{ name, query, want string }{
 		{"depth", "{ viewer { sessions { nodes { user { id } } } } }", "QUERY_TOO_COMPLEX"},
 		{"cost", "{ viewer { sessions { nodes { id kind } } } }", "QUERY_TOO_COMPLEX"},
-		{"tokens", "{ viewer { " + strings.Repeat("id ", 70) + "} }", "GRAPHQL_PARSE_FAILED"},
+		{"aliases", "{ viewer { a: id b: id c: id } }", "3 aliases; 2 are allowed"},
+		{"root fields", "{ scopes { name } viewer { id } session { id } __typename }", "4 fields of the root; 3 are allowed"},
+		{"tokens", "{ viewer { " + strings.Repeat("id ", 70) + "} }", "QUERY_TOO_COMPLEX"},
 		{"body", "{ viewer { id } } #" + strings.Repeat("x", 2000), "413"},
 		{"introspection", "{ __schema { types { name } } }", "GRAPHQL_VALIDATION_FAILED"},
 		{"no suggestions", "{ viewr { id } }", "GRAPHQL_VALIDATION_FAILED"},
@@ -111,6 +114,14 @@ func TestRatesAreLimitedByAddress(t *testing.T) {
 	}
 	if statuses[200] < 5 || statuses[429] < 5 {
 		t.Errorf("got %v", statuses)
+	}
+	for _, credentials := range []map[string]string{
+		{"X-Forwarded-For": "203.0.113.7", "Authorization": "Bearer made-up"},
+		{"X-Forwarded-For": "203.0.113.7", "Cookie": "__Host-galaxygate=made-up"},
+	} {
+		if resp, _ := w.with(t, http.MethodPost, query, credentials); resp.StatusCode != http.StatusTooManyRequests {
+			t.Errorf("made-up credentials: got %d, want 429", resp.StatusCode)
+		}
 	}
 	if resp, _ := w.with(t, http.MethodPost, query, map[string]string{"X-Forwarded-For": "203.0.113.8"}); resp.StatusCode != http.StatusOK {
 		t.Errorf("another address: got %d", resp.StatusCode)

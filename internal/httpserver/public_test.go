@@ -569,7 +569,7 @@ func TestReplicasShareTheLimit(t *testing.T) {
 						if l.Admit(t.Context()) == nil {
 							admitted++
 						}
-						l.Close() // what is told has arrived
+						l.Settle() // what is told has arrived
 					}
 				}
 				return admitted
@@ -582,7 +582,7 @@ func TestReplicasShareTheLimit(t *testing.T) {
 				Key: func(context.Context) string { return "alice" },
 			})
 			_ = fresh.Admit(t.Context())
-			fresh.Close()
+			fresh.Settle()
 			if refused := fresh.Admit(t.Context()) != nil; refused == test.away {
 				t.Errorf("a replica that the caller has not been to refuses: %v", refused)
 			}

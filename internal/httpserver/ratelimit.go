@@ -11,7 +11,6 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"galaxygate/internal/audit"
-	"galaxygate/internal/background"
 	"galaxygate/internal/graphqlhttp"
 )
 
@@ -53,7 +52,6 @@ type RateLimiter struct {
 	limits   RateLimits
 	interval time.Duration // in which an allowance grows by one
 	callers  *otter.Cache[string, *allowance]
-	telling  background.Group
 	places   chan struct{} // one for each who tells Shared
 }
 
@@ -70,10 +68,16 @@ func NewRateLimiter(limits RateLimits) *RateLimiter {
 	}
 }
 
-// Close waits until Shared has been told what it is being told.
-func (l *RateLimiter) Close() {
-	if l != nil {
-		_ = l.telling.Wait(context.Background())
+// Settle waits until Shared has been told what it is being told.
+func (l *RateLimiter) Settle() {
+	if l == nil {
+		return
+	}
+	for range cap(l.places) {
+		l.places <- struct{}{}
+	}
+	for range cap(l.places) {
+		<-l.places
 	}
 }
 
@@ -120,12 +124,12 @@ func (l *RateLimiter) tell(ctx context.Context, a *allowance) {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
-	l.telling.Go(func() {
+	go func() {
 		defer func() { <-l.places }()
 		if wait, err := l.limits.Shared.Count(ctx, a.name, n); err == nil && wait > 0 {
 			a.pause(l.limits.Now().Add(wait), l.interval, l.limits.PerMinute)
 		}
-	})
+	}()
 }
 
 // of returns the allowance of the caller of that name.

@@ -49,7 +49,7 @@ const (
 // documentWeight is about how many bytes the operation's document takes, which is kept
 // as long as the operation is.
 func documentWeight(of *ast.OperationDefinition) uint32 {
-	return uint32(min(len(of.Position.Src.Input)*byteWeight, treeWeight)) //nolint:gosec // within treeWeight
+	return uint32(min(len(of.Position.Src.Input)*byteWeight, treeWeight))
 }
 
 // Close ends the planner's own goroutines.

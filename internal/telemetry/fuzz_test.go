@@ -17,7 +17,7 @@ func FuzzTraceparent(f *testing.F) {
 	} {
 		f.Add(value, "a=1")
 	}
-	form := regexp.MustCompile(`^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$`)
+	form := regexp.MustCompile(`(?s)^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$`)
 	f.Fuzz(func(t *testing.T, value, state string) {
 		parent := parentOf(&http.Request{Header: http.Header{"Traceparent": {value}, "Tracestate": {state}, "Baggage": {state}}})
 		parts := form.FindStringSubmatch(value)

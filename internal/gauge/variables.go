@@ -1,4 +1,4 @@
-package document
+package gauge
 
 import (
 	"encoding/json"
@@ -128,7 +128,7 @@ func checkScalar(name string, value any) *VariableError {
 			return wrong("must be a string")
 		}
 	case "ID":
-		if !isText && !(isNumber && isInteger(number.String())) {
+		if !isText && (!isNumber || !isInteger(number.String())) {
 			return wrong("must be a string or an integer")
 		}
 	case "Int":
