@@ -2,7 +2,7 @@ GO   ?= go
 LINT  = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check go-test soak-refresh crash-matrix fault-matrix bench generate fmt parts
+.PHONY: help run build test check go-test fuzz soak-refresh crash-matrix fault-matrix bench generate fmt parts
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ run: ## serve, with everything embedded
 build: ## build ./galaxygate
 	$(GO) build -trimpath -o galaxygate .
 
-test: parts check go-test ## every test, installing what it needs
+test: parts check go-test fuzz ## every test, installing what it needs
 	@scripts/parts.sh report
 
 check: ## generated code, go.mod, vet and linters
@@ -25,6 +25,9 @@ check: ## generated code, go.mod, vet and linters
 go-test: ## go test -race ./..., and without it what it cannot run
 	$(GO) test -race -timeout 20m ./...
 	$(GO) test -run 'AnyHistory|WaitsInVain' ./internal/grant
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (20); 0 is none, but not where CI is set
+	scripts/fuzz.sh $(or $(FUZZ_SECONDS),20)
 
 soak-refresh: parts ## 10,000 token expiries before three replicas, in about an hour; writes docs/soak-refresh.md
 	E2E_RACE=off SOAK_EXPIRIES=$(or $(SOAK_EXPIRIES),10000) SOAK_REPORT=$(CURDIR)/docs/soak-refresh.md \

@@ -126,6 +126,9 @@ func (serveCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	if err := cfg.Traces.Export(p.env); err != nil {
+		return err
+	}
 	return serve(p.ctx, cfg, p.stdout, p.stderr)
 }
 

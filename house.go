@@ -53,8 +53,8 @@ type house struct {
 func (h *house) close() {
 	h.planner.Close()
 	h.answers.Close()
-	h.limiter.Settle()
 	h.automatic.Close()
+	h.limiter.Settle()
 	if h.redis != nil {
 		_ = h.redis.Close()
 	}
@@ -65,7 +65,8 @@ func (h *house) close() {
 
 // build builds the rooms on the database, in the order of their dependencies.
 func build(
-	ctx context.Context, cfg *config.Config, db *store.DB, sealer *vault.Vault, metrics *telemetry.Metrics, logger *slog.Logger,
+	ctx context.Context, cfg *config.Config, db *store.DB, sealer *vault.Vault, metrics *telemetry.Metrics,
+	traces *telemetry.Traces, logger *slog.Logger,
 ) (*house, error) {
 	shared, err := openRedis(cfg, sealer, metrics, logger)
 	if err != nil {
@@ -83,10 +84,12 @@ func build(
 		RequireNonce: cfg.RequireNonce,
 		AssumedLife:  cfg.AssumedLife,
 		RefreshLife:  cfg.RefreshLife,
+		Watch:        watched(traces, "passport"),
 		Logger:       logger,
 	})
 	galaxy := upstream.NewGalaxy(upstream.GalaxyConfig{
 		URL: cfg.GalaxyURL, APIKey: cfg.GalaxyAPIKey, Now: time.Now, Logger: logger, Observer: metrics,
+		Watch: watched(traces, "galaxy"),
 	})
 	sessions := &session.Manager{
 		Store: db,
@@ -228,6 +231,7 @@ func build(
 		Timeout:   cfg.OperationTimeout,
 		TellCost:  cfg.Development,
 		Documents: graph.Documents{Trusted: trusted, Automatic: automatic, Observe: metrics.Persisted},
+		Tracer:    traces.Tracer(),
 	})
 	streams := graphqlhttp.NewStreams(graphqlhttp.StreamLimits{
 		All: cfg.MaxStreams, PerCaller: cfg.MaxStreamsPerCaller, Caller: callerOf,
@@ -266,6 +270,7 @@ func build(
 		Remembers:      sessions.Remembers,
 		Limiter:        limiter,
 		Unlimited:      []string{login.BackChannelLogout},
+		Trace:          traces.Request,
 		Observe:        metrics.ObserveRequest,
 		Logger:         logger,
 		Now:            time.Now,
@@ -273,8 +278,16 @@ func build(
 	return &house{
 		provider: provider, galaxy: galaxy, planner: planner, answers: answers,
 		trusted: trusted, automatic: automatic, sessions: sessions, signIn: signIn, grants: grants,
-		keeper: keeper, revocations: revocations, housekeeper: housekeeper, limiter: limiter, redis: shared, streams: streams, public: handler,
+		keeper: keeper, revocations: revocations, housekeeper: housekeeper, limiter: limiter, redis: shared,
+		streams: streams, public: handler,
 	}, nil
+}
+
+// watched traces the calls to that service.
+func watched(traces *telemetry.Traces, service string) func(string, http.RoundTripper) http.RoundTripper {
+	return func(call string, base http.RoundTripper) http.RoundTripper {
+		return traces.Transport(service, call, base)
+	}
 }
 
 // openRedis returns a client of what the replicas share; nil where that is nothing.

@@ -78,7 +78,12 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 	}
 	defer func() { _ = db.Close() }()
 	metrics := newMetrics(db)
-	h, err := build(ctx, &cfg, db, sealer, metrics, logger)
+	traces, err := startTraces(ctx, &cfg, db.ReplicaID(), stdout, logger)
+	if err != nil {
+		return err
+	}
+	defer traces.Close(ctx)
+	h, err := build(ctx, &cfg, db, sealer, metrics, traces, logger)
 	if err != nil {
 		return err
 	}
@@ -171,6 +176,24 @@ func warn(ctx context.Context, cfg *config.Config, logger *slog.Logger) {
 	if !cfg.Development && !cfg.Given("PUBLIC_URL") {
 		logger.WarnContext(ctx, "PUBLIC_URL is not set: only browsers on this machine can sign in", "public_url", cfg.PublicURL.String())
 	}
+}
+
+// startTraces returns nil where the configuration asks for no traces.
+func startTraces(
+	ctx context.Context, cfg *config.Config, replica string, console io.Writer, logger *slog.Logger,
+) (*telemetry.Traces, error) {
+	return telemetry.NewTraces(ctx, telemetry.TracesConfig{
+		Exporters: cfg.Traces.Exporters(),
+		Protocol:  cfg.Traces.Protocol(),
+		Sampler:   cfg.Traces.Sampler,
+		Ratio:     cfg.Traces.Ratio,
+		Propagate: cfg.Traces.Propagated(),
+		Secrets:   cfg.Traces.Secrets(),
+		Version:   version(),
+		Replica:   replica,
+		Console:   console,
+		Logger:    logger,
+	})
 }
 
 // newMetrics returns the metrics, with what is counted in the store.

@@ -7,6 +7,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/vektah/gqlparser/v2/ast"
+	"go.opentelemetry.io/otel/trace"
 
 	"galaxygate/graph/generated"
 )
@@ -21,6 +22,8 @@ type Config struct {
 	// TellCost says in every response what the operation cost upstream, also where
 	// CostHeader does not ask for it.
 	TellCost bool
+	// Tracer makes a span of each operation; nil: none is made.
+	Tracer trace.Tracer
 	// Documents are what clients may name instead of sending it.
 	Documents Documents
 	// Timeout ends an operation that takes longer, but no subscription, which may
@@ -47,6 +50,9 @@ func NewServer(cfg Config) *handler.Server {
 	server.SetQueryCache(gate)
 	server.Use(gate) // after what finds the text
 	server.Use(oneStream{})
+	if cfg.Tracer != nil {
+		server.AroundResponses(spans(cfg.Tracer))
+	}
 	server.AroundOperations(r.plans)
 	server.AroundOperations(watchOutage)
 	server.AroundResponses(tellCost(cfg.TellCost, cfg.Limits.Cost))

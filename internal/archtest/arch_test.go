@@ -89,6 +89,7 @@ var foreign = map[string][]string{
 	"github.com/go-json-experiment":  {"internal/documents", "internal/graphqlhttp", "internal/plan"},
 	"github.com/failsafe-go":         {"internal/upstream"},
 	"github.com/redis/go-redis":      {"internal/redis"},
+	"go.opentelemetry.io/otel":       {"graph", "internal/telemetry"},
 }
 
 // noHTTP are the rooms that must not know how they are reached.

@@ -83,6 +83,7 @@ type Config struct {
 
 	LogLevel  slog.Level
 	LogFormat string // "text", "json", or "auto"
+	Traces    Traces
 
 	// Ineffective are variables that are set and that this version does nothing
 	// with.

@@ -176,6 +176,13 @@ func TestProblems(t *testing.T) {
 		{"trusted documents that are nowhere", map[string]string{"TRUSTED_DOCUMENTS": ""}, "TRUSTED_DOCUMENTS: is set to nothing"},
 		{"trusted documents in the environment", map[string]string{"TRUSTED_DOCUMENTS": `{"hush":"{viewer{id}}"}`}, "TRUSTED_DOCUMENTS: must be the name of a file"},
 		{"wrapped keyset without a token", map[string]string{"TOKEN_KEYSET_KMS_URI": "hcvault://vault.example.com/transit/keys/x"}, "VAULT_TOKEN: is required"},
+		{"exporter of traces", map[string]string{"OTEL_TRACES_EXPORTER": "otlp,zipkin"}, "OTEL_TRACES_EXPORTER: must be otlp, console or none"},
+		{"collector with a password", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "https://alice:hush@collector"}, "OTEL_EXPORTER_OTLP_ENDPOINT: must be an http or https URL without user"},
+		{"collector without a scheme", map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "collector:4317"}, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: must be an http"},
+		{"collector's headers", map[string]string{"OTEL_EXPORTER_OTLP_HEADERS": "api-key: hush"}, "OTEL_EXPORTER_OTLP_HEADERS: must be name=value"},
+		{"protocol", map[string]string{"OTEL_EXPORTER_OTLP_PROTOCOL": "udp"}, "OTEL_EXPORTER_OTLP_PROTOCOL: must be one of"},
+		{"more traces than there are", map[string]string{"OTEL_TRACES_SAMPLER_ARG": "2"}, "OTEL_TRACES_SAMPLER_ARG: must be a number"},
+		{"no number of traces", map[string]string{"OTEL_TRACES_SAMPLER_ARG": "NaN"}, "OTEL_TRACES_SAMPLER_ARG: must be a number"},
 		{"address", map[string]string{"ADDR": "8080"}, "ADDR: must be host:port"},
 	}
 	all := production()
@@ -246,6 +253,7 @@ func TestPrintMasksSecrets(t *testing.T) {
 	t.Parallel()
 	env := production()
 	env["REDIS_URL"] = "redis://:hush-redis@localhost"
+	env["OTEL_EXPORTER_OTLP_HEADERS"] = "authorization=Bearer%20hush-collector"
 	env["NATIVE_CLIENT_IDS"] = "native"
 	c, err := load(t, env)
 	if err != nil {
@@ -262,6 +270,72 @@ func TestPrintMasksSecrets(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, out.String())
 		}
+	}
+}
+
+func TestTracesAreExportedWhereTheEnvironmentAsksForThem(t *testing.T) {
+	t.Parallel()
+	const collector = "http://collector:4318"
+	tests := []struct {
+		name string
+		env  map[string]string
+		want string
+	}{
+		{"nothing", nil, ""},
+		{"an endpoint", map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": collector}, "otlp"},
+		{"an endpoint for traces", map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": collector + "/v1/traces"}, "otlp"},
+		{"an exporter", map[string]string{"OTEL_TRACES_EXPORTER": "otlp"}, "otlp"},
+		{"two exporters", map[string]string{"OTEL_TRACES_EXPORTER": "otlp, console,otlp"}, "console otlp"},
+		{"no exporter", map[string]string{"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": collector}, ""},
+		{"disabled", map[string]string{"OTEL_SDK_DISABLED": "TRUE", "OTEL_EXPORTER_OTLP_ENDPOINT": collector}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c, err := load(t, tt.env)
+			if got := strings.Join(c.Traces.Exporters(), " "); err != nil || got != tt.want {
+				t.Errorf("got %q, %v, want %q", got, err, tt.want)
+			}
+		})
+	}
+	c, err := load(t, map[string]string{
+		"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json", "OTEL_PROPAGATORS": "tracecontext,baggage,b3",
+		"OTEL_EXPORTER_OTLP_HEADERS": "a=b%20c, d = e",
+	})
+	if err != nil || c.Traces.Protocol() != "http/json" || !c.Traces.Propagated() {
+		t.Errorf("got %q, %v, %v", c.Traces.Protocol(), c.Traces.Propagated(), err)
+	}
+	var secrets []string
+	for _, one := range c.Traces.Secrets() {
+		secrets = append(secrets, one.Reveal())
+	}
+	if got := strings.Join(secrets, "|"); got != "b%20c|b c|e|e" {
+		t.Errorf("got the secrets %q", got)
+	}
+}
+
+// TestVariablesOfLibrariesAreExported is not parallel: it changes the environment.
+func TestVariablesOfLibrariesAreExported(t *testing.T) {
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_BSP_SCHEDULE_DELAY", "OTEL_SERVICE_NAME"} {
+		t.Setenv(name, "as it was") // and is again afterwards
+	}
+	env := &config.Environment{
+		Variables: map[string]string{"OTEL_EXPORTER_OTLP_HEADERS_FILE": "/run/secrets/headers", "OTEL_SERVICE_NAME": "as it was"},
+		DotEnv:    map[string]string{"OTEL_BSP_SCHEDULE_DELAY": "17", "OTEL_SERVICE_NAME": "another", "PATH": "nowhere"},
+		ReadFile:  func(string) ([]byte, error) { return []byte("a=b\n"), nil },
+	}
+	if err := new(config.Traces).Export(env); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"OTEL_EXPORTER_OTLP_HEADERS": "a=b", "OTEL_BSP_SCHEDULE_DELAY": "17", "OTEL_SERVICE_NAME": "as it was",
+	} {
+		if got := os.Getenv(name); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	if os.Getenv("PATH") == "nowhere" {
+		t.Error("what is not OpenTelemetry's is exported too")
 	}
 }
 

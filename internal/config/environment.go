@@ -20,8 +20,12 @@ type Environment struct {
 	ReadFile func(name string) ([]byte, error)
 }
 
-// fileOrigin begins the origin of a value that a file holds.
-const fileOrigin = "file "
+const (
+	// fromEnvironment is the origin of a value of the process's environment.
+	fromEnvironment = "environment"
+	// fileOrigin begins the origin of a value that a file holds.
+	fileOrigin = "file "
+)
 
 // System returns the process's environment, with the .env file of the working
 // directory where there is one.
@@ -68,7 +72,7 @@ func (e *Environment) value(name string) (value, origin string, _ error) {
 		return value, origin, nil
 	case value != "" && origin == named:
 		return "", "", fmt.Errorf("%s: set either it or %s_FILE, not both", name, name)
-	case value != "" && origin == "environment":
+	case value != "" && origin == fromEnvironment:
 		return value, origin, nil // a .env's _FILE gives way
 	}
 	content, err := e.ReadFile(file)
@@ -78,9 +82,33 @@ func (e *Environment) value(name string) (value, origin string, _ error) {
 	return strings.TrimRight(string(content), "\r\n"), fileOrigin + file, nil
 }
 
+// export puts the named variables that are given elsewhere, and those of a .env
+// file that begin with the prefix, into the process's environment: for libraries
+// that read it themselves.
+func (e *Environment) export(prefix string, names ...string) error {
+	for name := range e.DotEnv {
+		if strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		value, origin, err := e.value(name)
+		if err != nil {
+			return err
+		}
+		if value == "" || origin == fromEnvironment {
+			continue
+		}
+		if err := os.Setenv(name, value); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 func (e *Environment) raw(name string) (value, origin string) {
 	if v := e.Variables[name]; v != "" {
-		return v, "environment"
+		return v, fromEnvironment
 	}
 	if v := e.DotEnv[name]; v != "" {
 		return v, ".env"

@@ -55,7 +55,7 @@ func table(c *Config, env *Environment) []variable {
 	nonce := production && !hostedRollup(env)
 	galaxyURL := pick(dev, "", hostedGalaxy)
 	refreshLife := pick(hostedRollup(env), "2160h", "0")
-	return []variable{
+	return append([]variable{
 		text("ADDR", "public listener, host:port", pick(dev, "127.0.0.1:8080", ":8080"), &c.Addr, address),
 		text("ADMIN_ADDR", "private listener: metrics, health, profiles", "127.0.0.1:9090", &c.AdminAddr, address),
 		{
@@ -132,7 +132,7 @@ func table(c *Config, env *Environment) []variable {
 			show: func() string { return strings.ToLower(c.LogLevel.String()) },
 		},
 		text("LOG_FORMAT", "text, json, or auto: text on a terminal", "auto", &c.LogFormat, oneOf("text", "json", "auto")),
-	}
+	}, traceVariables(&c.Traces)...)
 }
 
 func (v variable) require(required bool) variable {

@@ -29,7 +29,7 @@ const (
 // and can get in the way.
 type front struct {
 	provider http.Handler
-	arrived  atomic.Pointer[func(path string)] // called with every request, where it is set
+	arrived  atomic.Pointer[func(*http.Request)] // called with every request, where it is set
 
 	mu        sync.Mutex
 	disturbed disturbance
@@ -49,7 +49,7 @@ type presentations struct {
 // ServeHTTP implements http.Handler.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if arrived := f.arrived.Load(); arrived != nil {
-		(*arrived)(r.URL.Path)
+		(*arrived)(r)
 	}
 	token, err := refreshToken(r)
 	if err != nil {

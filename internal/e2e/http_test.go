@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -45,6 +46,7 @@ func TestAnswersByHTTP2(t *testing.T) {
 		{name: "a large answer", method: "GET", path: large, compressed: true, vary: "Origin, Accept-Encoding, Accept"},
 		{name: "a large answer's header", method: "HEAD", path: large, vary: "Origin, Accept-Encoding, Accept"},
 		{name: "the playground", method: "GET", path: "/", compressed: true, vary: "Origin, Accept-Encoding"},
+		{name: "a file of its", method: "GET", path: assetOf(t, w.url), compressed: true, vary: "Origin, Accept-Encoding"},
 	}
 	for _, tt := range tests {
 		req, err := http.NewRequestWithContext(t.Context(), tt.method, w.url+tt.path, nil)
@@ -67,6 +69,25 @@ func TestAnswersByHTTP2(t *testing.T) {
 			t.Errorf("%s: Vary: got %q, want %q", tt.name, vary, tt.vary)
 		}
 	}
+}
+
+// assetOf returns the path of one of the files that the playground loads.
+func assetOf(t *testing.T, gateway string) string {
+	t.Helper()
+	resp, err := http.Get(gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := regexp.MustCompile(`/-/playground/[^"]+/graphiql\.min\.js`).FindString(string(page))
+	if path == "" {
+		t.Fatal("the playground loads no graphiql.min.js")
+	}
+	return path
 }
 
 func TestTheDraftOfGraphQLOverHTTP(t *testing.T) {

@@ -22,7 +22,7 @@ func TestNothingGoesUpstreamAfterALogoutHasReturned(t *testing.T) {
 	t.Parallel()
 	w := found(t, postgres(t), rollup, nil)
 	r := &race{world: w, replica: serving(t, w.replica(t, nil)), db: openDatabase(t, w.database)}
-	record := r.record
+	record := func(req *http.Request) { r.record(req.URL.Path) }
 	w.front.arrived.Store(&record)
 	outcomes := map[string]int{}
 	for i := range races {

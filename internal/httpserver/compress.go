@@ -2,7 +2,6 @@ package httpserver
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/klauspost/compress/gzhttp"
 )
@@ -11,7 +10,8 @@ import (
 // for being smaller.
 const minCompressed = 1024
 
-// compress sends text of some size compressed by gzip where the client takes it.
+// compress sends text of some size compressed by gzip where the client takes it. A
+// stream of events goes as it is, each when it is flushed.
 //
 // What is compressed can be guessed from its size, by who can put guesses beside
 // it and see many sizes (BREACH). Here that yields nothing: no answer has a secret
@@ -31,16 +31,10 @@ func compress(next http.Handler) http.Handler {
 	}
 	compressed := wrap(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if streams(r) {
-			next.ServeHTTP(w, r)
+		if r.Header.Get("Upgrade") != "" {
+			next.ServeHTTP(w, r) // it takes the connection over
 			return
 		}
 		compressed(w, r)
 	})
-}
-
-// streams reports whether the answer may be a stream, which needs the connection
-// itself: to take it over, or to send each event at once.
-func streams(r *http.Request) bool {
-	return r.Header.Get("Upgrade") != "" || strings.Contains(strings.Join(r.Header["Accept"], ","), "text/event-stream")
 }

@@ -3,11 +3,14 @@ package httpserver_test
 import (
 	"cmp"
 	"compress/gzip"
+	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"galaxygate/internal/httpserver"
 )
@@ -43,7 +46,6 @@ func TestCompression(t *testing.T) {
 		{name: "HEAD", method: "HEAD", path: "/json?5000", accept: "gzip"},
 		{name: "a picture", path: "/picture?5000", accept: "gzip"},
 		{name: "a stream", path: "/stream?5000", accept: "gzip"},
-		{name: "a client that would have a stream", path: "/json?5000", accept: "gzip", header: http.Header{"Accept": {"text/event-stream"}}},
 		{name: "a connection to be taken over", path: "/json?5000", accept: "gzip", header: http.Header{"Upgrade": {"websocket"}}},
 	}
 	h := newPublic(func(p *httpserver.Public) {
@@ -73,6 +75,43 @@ func TestCompression(t *testing.T) {
 			if tt.method != http.MethodHead && strconv.Itoa(len(body)) != query {
 				t.Errorf("got %d bytes, want %s", len(body), query)
 			}
+		})
+	}
+}
+
+func TestAStreamIsNotHeldBack(t *testing.T) {
+	t.Parallel()
+	for _, encoding := range []string{"gzip", "identity"} {
+		t.Run(encoding, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(newPublic(func(p *httpserver.Public) {
+				p.Routes["/stream"] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", "text/event-stream")
+					_, _ = io.WriteString(w, "event: next\n\n")
+					if err := http.NewResponseController(w).Flush(); err != nil {
+						t.Errorf("flush: %v", err)
+					}
+					<-r.Context().Done() // until the client has read it, and goes
+				})
+			}))
+			defer server.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/stream", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Accept-Encoding", encoding)
+			response, err := server.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = response.Body.Close() }()
+			event := make([]byte, len("event: next\n\n"))
+			if _, err := io.ReadFull(response.Body, event); err != nil || response.Header.Get("Content-Encoding") != "" {
+				t.Errorf("got %q, %v, %v", event, response.Header, err)
+			}
+			cancel()
 		})
 	}
 }

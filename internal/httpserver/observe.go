@@ -1,41 +1,52 @@
 package httpserver
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"galaxygate/internal/audit"
 	"galaxygate/internal/graphqlhttp"
 	"galaxygate/internal/secret"
 )
 
-// observe logs and measures each request, and answers 500 for a handler that
-// panics. What the request says beside its method and path is never logged.
-func observe(
-	logger *slog.Logger, now func() time.Time,
-	route func(*http.Request) string, report func(string, int, time.Duration),
-) Middleware {
+// observe traces, logs and measures each request, and answers 500 for a handler
+// that panics. What the request says beside its method and path is never logged.
+func (p *Public) observe(route func(*http.Request) string) Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			start, pattern := now(), route(r)
-			response := &response{ResponseWriter: w}
-			whole := serve(logger, next, response, r)
-			took := now().Sub(start)
-			if report != nil {
-				report(pattern, response.Status(), took)
+			start, pattern := p.Now(), route(r)
+			ctx, traced := p.traced(r.Context(), r, pattern)
+			if ctx != r.Context() { // most requests are part of no trace: they need no copy
+				r = r.WithContext(ctx)
 			}
-			logger.InfoContext(r.Context(), "request served",
+			response := &response{ResponseWriter: w}
+			whole := serve(p.Logger, next, response, r)
+			took := p.Now().Sub(start)
+			traced(response.Status())
+			if p.Observe != nil && !response.streamed() {
+				p.Observe(pattern, response.Status(), took)
+			}
+			p.Logger.InfoContext(ctx, "request served",
 				"method", secret.Scrub(r.Method), "path", loggablePath(r, pattern), "status", response.Status(),
-				"bytes", response.bytes, "took", took, "client", audit.ActorFrom(r.Context()).IPAddress)
+				"bytes", response.bytes, "took", took, "client", audit.ActorFrom(ctx).IPAddress)
 			if !whole {
 				panic(http.ErrAbortHandler) // the client must not take the answer for a whole one
 			}
 		})
 	}
+}
+
+// traced is the request's context with its trace, and what ends that.
+func (p *Public) traced(ctx context.Context, r *http.Request, pattern string) (_ context.Context, end func(status int)) {
+	if p.Trace == nil {
+		return ctx, func(int) {}
+	}
+	peer, _ := parseAddress(r.RemoteAddr) // an invalid one is within no network
+	return p.Trace(ctx, r, pattern, within(p.TrustedProxies, peer))
 }
 
 // serve runs next and reports whether the answer is whole.
@@ -84,6 +95,12 @@ func (w *response) Status() int {
 	return w.status
 }
 
+// streamed reports whether the answer lasted for as long as its client wanted, which
+// says nothing of how fast requests are served.
+func (w *response) streamed() bool {
+	return w.status == http.StatusSwitchingProtocols || strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream")
+}
+
 // WriteHeader implements http.ResponseWriter.
 func (w *response) WriteHeader(status int) {
 	// 1xx but 101 are announcements, the answer is still to come.
@@ -102,6 +119,12 @@ func (w *response) Write(b []byte) (int, error) {
 	w.bytes += int64(n)
 	return n, err
 }
+
+// Flush implements http.Flusher. Compression looks for it here, and not beneath.
+func (w *response) Flush() { _ = w.FlushError() } // the next write fails too
+
+// FlushError sends what is written, for http.ResponseController.
+func (w *response) FlushError() error { return http.NewResponseController(w.ResponseWriter).Flush() }
 
 // Unwrap lets http.ResponseController reach the connection.
 func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }

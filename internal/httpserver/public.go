@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -40,7 +41,11 @@ type Public struct {
 	// credentials that nobody knows: those of a few senders who speak for many users.
 	// It may be empty.
 	Unlimited []string
-	// Observe is told of each request how it ended: the pattern of its route,
+	// Trace begins what traces a request whose route is the pattern that matched, and
+	// that came from a trusted proxy or not. It returns the request's context, and what
+	// is told the status when the request ends. It may be nil.
+	Trace func(ctx context.Context, r *http.Request, route string, trusted bool) (_ context.Context, end func(status int))
+	// Observe is told of each request but streams how it ended: the pattern of its route,
 	// empty where none matched, the status, and how long it took. It may be nil.
 	Observe func(route string, status int, took time.Duration)
 	Logger  *slog.Logger
@@ -60,7 +65,7 @@ func (p Public) Handler() http.Handler {
 	}
 	return chain(mux,
 		identify(p.TrustedProxies),
-		observe(p.Logger, p.Now, route, p.Observe),
+		p.observe(route),
 		secure(p.Origin, p.Opened),
 		shareWith(p.AllowedOrigins),
 		refuseForeign(p.SessionCookie, append([]string{p.Origin}, p.AllowedOrigins...)),

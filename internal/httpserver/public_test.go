@@ -371,13 +371,18 @@ func TestAccessLogAndObserve(t *testing.T) {
 	h := newPublic(func(p *httpserver.Public) {
 		p.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		p.Routes["/files/"] = http.NotFoundHandler()
+		p.Routes["/events"] = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+			_, _ = io.WriteString(w, "event: next\n\n")
+		})
 		p.Observe = func(route string, status int, _ time.Duration) { observed = append(observed, seen{route, status}) }
 	})
 	const token = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"
 	send(t, h, http.MethodGet, "/auth/callback?code="+token+"&state="+token, "", http.Header{"Authorization": {"Bearer " + token}})
 	send(t, h, http.MethodGet, "/"+token, "", nil)
 	send(t, h, http.MethodGet, "/files/"+token, "", nil)
-	if got := log.String(); strings.Contains(got, token) || !strings.Contains(got, "path=/auth/callback status=200") {
+	send(t, h, http.MethodGet, "/events", "", nil) // logged, not measured
+	if got := log.String(); strings.Contains(got, token) || !strings.Contains(got, "path=/auth/callback status=200") || !strings.Contains(got, "path=/events status=200") {
 		t.Errorf("log: got %s", got)
 	}
 	if diff := cmp.Diff([]seen{{"GET /auth/callback", 200}, {"", 404}, {"/files/", 404}}, observed, cmp.AllowUnexported(seen{})); diff != "" {

@@ -171,7 +171,7 @@ func TestServerEndsStreamsWhileItWaitsForThem(t *testing.T) {
 		close(s.release) // a stream ends when it is told to, and not before
 		return nil
 	})
-	body := s.inFlight(t)
+	body := s.inFlight(t, &http.Transport{DisableKeepAlives: true})
 	s.stop()
 	if got := <-body; got != "whole" {
 		t.Errorf("the stream: got %q, want whole", got)

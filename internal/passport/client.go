@@ -45,8 +45,11 @@ type Config struct {
 	Rediscover time.Duration
 
 	Transport http.RoundTripper // nil: one of the client's own
-	Now       func() time.Time  // nil: time.Now
-	Logger    *slog.Logger      // nil: silent
+	// Watch returns base with something around each request for such a call; nil:
+	// there is nothing.
+	Watch  func(call string, base http.RoundTripper) http.RoundTripper
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: silent
 }
 
 // Client talks to one OpenID Provider as one confidential client. It is safe
@@ -180,6 +183,14 @@ func (c *Client) discovered() (*provider, error) {
 		return nil, c.trouble
 	}
 	return c.provider, nil
+}
+
+// through is the transport for such a call.
+func (c *Client) through(call string) http.RoundTripper {
+	if c.cfg.Watch == nil {
+		return c.wire
+	}
+	return c.cfg.Watch(call, c.wire)
 }
 
 // client returns an HTTP client over the transport, with the rules of Client.

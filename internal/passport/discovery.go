@@ -54,7 +54,7 @@ type metadata struct {
 }
 
 func (c *Client) discover(ctx context.Context) (*provider, error) {
-	ctx = oidc.ClientContext(ctx, c.client(documents{base: c.wire, now: c.cfg.Now}))
+	ctx = oidc.ClientContext(ctx, c.client(documents{base: c.through("discovery"), now: c.cfg.Now}))
 	found, err := oidc.NewProvider(ctx, c.cfg.Issuer)
 	if err != nil {
 		return nil, documentFailure(err, "discovery_malformed")
@@ -114,7 +114,7 @@ const (
 // keysContext returns a context under which go-oidc reads the provider's keys.
 func (c *Client) keysContext(ctx context.Context) context.Context {
 	limiter := rate.NewLimiter(rate.Every(keysInterval), keysBurst)
-	return oidc.ClientContext(ctx, c.client(seldom{documents{base: c.wire, now: c.cfg.Now}, limiter}))
+	return oidc.ClientContext(ctx, c.client(seldom{documents{base: c.through("keys"), now: c.cfg.Now}, limiter}))
 }
 
 // seldom is a transport that fails requests beyond its limit, without sending

@@ -60,7 +60,7 @@ func (c *Client) revoke(ctx context.Context, p *provider, token secret.Text, hin
 		// RFC 6749, section 2.3.1: both are form-encoded first.
 		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(c.cfg.ClientSecret.Reveal()))
 	}
-	resp, err := c.client(c.wire).Do(req)
+	resp, err := c.client(c.through("revoke")).Do(req)
 	if err != nil {
 		return false, asFailure(err)
 	}

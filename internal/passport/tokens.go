@@ -69,7 +69,7 @@ func (c *Client) oauth(p *provider) *oauth2.Config {
 // tokenContext returns a context under which x/oauth2 uses the client's rules
 // and reading of replies. The sent secrets are masked in what the reply says.
 func (c *Client) tokenContext(ctx context.Context, sent ...secret.Text) context.Context {
-	transport := tokenReplies{base: c.wire, sent: append(sent, c.cfg.ClientSecret), now: c.cfg.Now}
+	transport := tokenReplies{base: c.through("token"), sent: append(sent, c.cfg.ClientSecret), now: c.cfg.Now}
 	return context.WithValue(ctx, oauth2.HTTPClient, c.client(transport))
 }
 

@@ -50,7 +50,7 @@ func (c *Client) userInfo(ctx context.Context, p *provider, access secret.Text, 
 	}
 	req.Header.Set("Authorization", "Bearer "+access.Reveal())
 	req.Header.Set("Accept", "application/json, application/jwt")
-	resp, err := c.wire.RoundTrip(req) // what an http.Client adds is not wanted here, redirects least of all
+	resp, err := c.through("userinfo").RoundTrip(req) // what an http.Client adds is not wanted here, redirects least of all
 	if err != nil {
 		return asFailure(err)
 	}

@@ -272,6 +272,42 @@ func TestTheRestOfARequestIsAnonymousOnceItsSessionHasEnded(t *testing.T) {
 	}
 }
 
+// A connection that stays open has one request, and may be used for longer than a
+// session is idle.
+func TestRenewIsAUseOfTheSession(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	s, token := d.signIn(t, "alice")
+	ctx, err := d.WithBearer(t.Context(), "Bearer "+token.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		d.now = d.now.Add(50 * time.Minute)
+		if err := d.Renew(ctx); err != nil {
+			t.Fatalf("a session in use: got %v", err)
+		}
+	}
+	if _, err := d.End(t.Context(), s.UserID, s.ID, session.LoggedOut); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Renew(ctx); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("a session that was ended: got %v, want ErrNotFound", err)
+	}
+	if err := d.Renew(t.Context()); err != nil {
+		t.Errorf("nobody's: got %v", err)
+	}
+
+	_, token = d.signIn(t, "bob")
+	if ctx, err = d.WithBearer(t.Context(), "Bearer "+token.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	d.now = d.now.Add(61 * time.Minute)
+	if err := d.Renew(ctx); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("a session that was idle: got %v, want ErrNotFound", err)
+	}
+}
+
 func TestEndingSessions(t *testing.T) {
 	t.Parallel()
 	d := open(t)

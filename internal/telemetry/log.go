@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"galaxygate/internal/audit"
 )
 
@@ -20,8 +22,8 @@ const (
 )
 
 // NewLogger returns a logger that writes records of that level and above to w.
-// Each record made with a request's context has its request_id. Whatever looks
-// like a secret is masked.
+// Each record made with a request's context has its request_id, and the trace_id and
+// span_id where it is part of a trace. Whatever looks like a secret is masked.
 func NewLogger(w io.Writer, level slog.Leveler, format Format) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: mask}
 	if format == Text || format == Auto && IsTerminal(w) {
@@ -40,7 +42,7 @@ func IsTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// requestHandler adds to each record the ID of the request it was made for.
+// requestHandler adds to each record the IDs of the request it was made for.
 type requestHandler struct{ slog.Handler }
 
 // Handle implements slog.Handler.
@@ -48,6 +50,10 @@ func (h requestHandler) Handle(ctx context.Context, record slog.Record) error {
 	if id := audit.ActorFrom(ctx).RequestID; id != "" {
 		record = record.Clone()
 		record.AddAttrs(slog.String("request_id", id))
+	}
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		record = record.Clone()
+		record.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
 	}
 	return h.Handler.Handle(ctx, record)
 }

@@ -34,6 +34,9 @@ type GalaxyConfig struct {
 	Logger *slog.Logger
 	// Observer may be nil.
 	Observer Observer
+	// Watch returns base with something around each request for such a call,
+	// "query" or "mutation"; nil: there is nothing.
+	Watch func(call string, base http.RoundTripper) http.RoundTripper
 }
 
 // Galaxy is a client of Rollup's GraphQL API. It follows no redirects, which
@@ -42,6 +45,8 @@ type GalaxyConfig struct {
 type Galaxy struct {
 	cfg       GalaxyConfig
 	transport *http.Transport
+	queries   http.RoundTripper // transport, watched
+	mutations http.RoundTripper // likewise
 	timeout   time.Duration
 	guard     *guard
 }
@@ -49,7 +54,7 @@ type Galaxy struct {
 // NewGalaxy returns a client with connections of its own.
 func NewGalaxy(cfg GalaxyConfig) *Galaxy {
 	cfg.Observer = observed(cfg.Observer)
-	return &Galaxy{cfg: cfg, guard: newGalaxyGuard(cfg.Observer), timeout: galaxyTimeout, transport: &http.Transport{
+	g := &Galaxy{cfg: cfg, guard: newGalaxyGuard(cfg.Observer), timeout: galaxyTimeout, transport: &http.Transport{
 		Proxy:             http.ProxyFromEnvironment,
 		ForceAttemptHTTP2: true,
 		// As many connections stay open as the guard lets be in use: none is closed
@@ -60,6 +65,11 @@ func NewGalaxy(cfg GalaxyConfig) *Galaxy {
 		TLSHandshakeTimeout:   5 * time.Second,
 		ExpectContinueTimeout: time.Second,
 	}}
+	g.queries, g.mutations = g.transport, g.transport
+	if cfg.Watch != nil {
+		g.queries, g.mutations = cfg.Watch("query", g.transport), cfg.Watch("mutation", g.transport)
+	}
+	return g
 }
 
 // Close closes the connections that are idle.
@@ -82,9 +92,12 @@ func (g *Galaxy) ask(
 	if err != nil {
 		return fmt.Errorf("encode galaxy request: %w", err)
 	}
-	query := !strings.HasPrefix(document, "mutation")
+	query, over := true, g.queries
+	if strings.HasPrefix(document, "mutation") {
+		query, over = false, g.mutations
+	}
 	return g.guarded(ctx, query, turn, func(ctx context.Context) error {
-		return g.post(ctx, access, body, func(resp *http.Response, reply []byte) *Error {
+		return g.post(ctx, over, access, body, func(resp *http.Response, reply []byte) *Error {
 			return readData(resp, reply, data, g.cfg.Now(), access, g.cfg.APIKey)
 		})
 	})
@@ -98,7 +111,7 @@ func (g *Galaxy) query(
 ) (answers []*Answer, err error) {
 	body := plan.Request(questions)
 	err = g.guarded(ctx, true, turn, func(ctx context.Context) error {
-		return g.post(ctx, access, body, func(resp *http.Response, reply []byte) (e *Error) {
+		return g.post(ctx, g.queries, access, body, func(resp *http.Response, reply []byte) (e *Error) {
 			answers, e = readAnswers(resp, reply, questions, g.cfg.Now(), access, g.cfg.APIKey)
 			return e
 		})
@@ -122,10 +135,11 @@ func (g *Galaxy) guarded(ctx context.Context, query bool, turn turn, send func(c
 // post sends a request and has its reply read. Its error is an *Error, or ctx's
 // where the caller has left.
 func (g *Galaxy) post(
-	ctx context.Context, access secret.Text, body []byte, read func(*http.Response, []byte) *Error,
+	ctx context.Context, over http.RoundTripper, access secret.Text, body []byte,
+	read func(*http.Response, []byte) *Error,
 ) error {
 	began := g.cfg.Now()
-	resp, reply, err := g.send(ctx, access, body) //nolint:bodyclose // send has closed it
+	resp, reply, err := g.send(ctx, over, access, body) //nolint:bodyclose // send has closed it
 	var e *Error
 	if err == nil {
 		if e = read(resp, reply); e != nil {
@@ -151,7 +165,9 @@ func (g *Galaxy) post(
 }
 
 // send returns the response and its whole body.
-func (g *Galaxy) send(ctx context.Context, access secret.Text, body []byte) (*http.Response, []byte, error) {
+func (g *Galaxy) send(
+	ctx context.Context, over http.RoundTripper, access secret.Text, body []byte,
+) (*http.Response, []byte, error) {
 	limited, cancel := context.WithTimeout(ctx, g.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(limited, http.MethodPost, g.cfg.URL, bytes.NewReader(body))
@@ -162,7 +178,7 @@ func (g *Galaxy) send(ctx context.Context, access secret.Text, body []byte) (*ht
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Authorization", "Bearer "+access.Reveal())
 	req.Header.Set("X-GALAXY-KEY", g.cfg.APIKey.Reveal())
-	resp, err := g.transport.RoundTrip(req)
+	resp, err := over.RoundTrip(req)
 	if err != nil {
 		return nil, nil, unanswered(ctx, err)
 	}
