@@ -186,22 +186,29 @@ func newRules(suggest bool) *rules.Rules {
 			all.AddRule(swap.to.Name, swap.to.RuleFunc)
 		}
 	}
-	all.AddRule("IntsOf32Bits", intsOf32Bits)
+	all.AddRule("Literals", literals)
 	return all
 }
 
-// intsOf32Bits is a rule that the parser does not have (GraphQL, section 3.5.1).
-func intsOf32Bits(observers *validator.Events, addError validator.AddErrFunc) {
+// literals is a rule for what the parser's own lets pass: integers that are no Int
+// (GraphQL, section 3.5.1), and the empty object where none belongs (section 5.6.1).
+func literals(observers *validator.Events, addError validator.AddErrFunc) {
 	observers.OnValue(func(_ *validator.Walker, value *ast.Value) {
-		if value.Kind != ast.IntValue || value.Definition == nil || value.Definition.Name != "Int" {
-			return
-		}
-		if !isInt32(value.Raw) {
-			addError(validator.Message("An Int has 32 bits."), func(err *gqlerror.Error) {
-				err.Locations = []gqlerror.Location{{Line: value.Position.Line, Column: value.Position.Column}}
-			})
+		d := value.Definition
+		switch {
+		case d == nil:
+		case value.Kind == ast.IntValue && d.Name == "Int" && !isInt32(value.Raw):
+			addError(validator.Message("An Int has 32 bits."), at(value))
+		case value.Kind == ast.ObjectValue && (d.BuiltIn || d.Kind == ast.Enum):
+			addError(validator.Message("Expected value of type %q, found an object.", d.Name), at(value))
 		}
 	})
+}
+
+func at(value *ast.Value) validator.ErrorOption {
+	return func(err *gqlerror.Error) {
+		err.Locations = []gqlerror.Location{{Line: value.Position.Line, Column: value.Position.Column}}
+	}
 }
 
 // walkable reports whether the validation, which follows every definition's fragments

@@ -75,6 +75,8 @@ func TestDocumentsAreReadOrRefused(t *testing.T) {
 		{name: "an unknown member", text: "{ users(filter: {colour: RED}) { id } }", want: `1 Field "colour" is not defined by type "Filter".`},
 		{name: "no selection", text: "{ me }", want: `1 Field "me" of type "User" must have a selection of subfields.`},
 		{name: "an Int that is larger than 32 bits", text: "{ users(filter: {limit: 2147483648}) { id } }", want: "1 An Int has 32 bits."},
+		{name: "an object where an enum belongs", text: "{ users(filter: {color: {}}) { id } }", want: `1 Expected value of type "Color", found an object.`},
+		{name: "an object where an Int belongs", text: "{ users(filter: {limit: {}}) { id } }", want: `1 Expected value of type "Int", found an object.`},
 		{name: "the largest Int", text: "{ users(filter: {limit: 2147483647}) { id } }"},
 		{name: "such an Int as a variable's value", text: "query($n: Int = 2147483648) { me { friends(first: $n) { total } } }", want: "1 An Int has 32 bits."},
 	}
