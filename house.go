@@ -13,12 +13,12 @@ import (
 	"galaxygate/internal/budget"
 	"galaxygate/internal/cache"
 	"galaxygate/internal/config"
-	"galaxygate/internal/documents"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/graphqlhttp"
 	"galaxygate/internal/httpserver"
 	"galaxygate/internal/login"
 	"galaxygate/internal/passport"
+	"galaxygate/internal/persisted"
 	"galaxygate/internal/plan"
 	"galaxygate/internal/playground"
 	"galaxygate/internal/redis"
@@ -35,8 +35,8 @@ type house struct {
 	galaxy      *upstream.Galaxy
 	planner     *plan.Planner
 	answers     *upstream.Answers
-	trusted     *documents.File // nil: any operation may run
-	automatic   *documents.Automatic
+	trusted     *persisted.File // nil: any operation may run
+	automatic   *persisted.Automatic
 	sessions    *session.Manager
 	signIn      *login.Handler
 	grants      *grant.Source
@@ -193,7 +193,7 @@ func build(
 	answers.Observer = metrics
 	metrics.Gauge("galaxygate_answers_bytes", "About how much memory the kept answers take.",
 		func() float64 { return float64(answers.Bytes()) })
-	automatic := documents.NewAutomatic(cfg.MaxBodyBytes)
+	automatic := persisted.NewAutomatic(cfg.MaxBodyBytes)
 	metrics.Gauge("galaxygate_automatic_documents_bytes", "About how much memory automatic persisted queries take.",
 		func() float64 { return float64(automatic.Bytes()) })
 	api := graph.NewServer(graph.Config{

@@ -9,16 +9,16 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"galaxygate/internal/documents"
+	"galaxygate/internal/persisted"
 )
 
 // Documents are what clients may name instead of sending it. The zero value knows
 // none, and refuses names.
 type Documents struct {
 	// Trusted are the only operations that run; nil: any may.
-	Trusted *documents.File
+	Trusted *persisted.File
 	// Automatic remembers operations that clients have sent, where any may run.
-	Automatic *documents.Automatic
+	Automatic *persisted.Automatic
 	// Observe is told how a request that names an operation, or one while only
 	// trusted ones run, ended: the kind is "trusted" or "automatic", the result "hit",
 	// "miss", "stored" or "refused". It may be nil.
@@ -57,27 +57,27 @@ func marked(ctx context.Context, name string) bool {
 		graphql.GetOperationContext(ctx).Stats.GetExtension(name) != nil
 }
 
-// persisted puts the text in the place of its name, by whichever transport that
+// byName puts the text in the place of its name, by whichever transport that
 // came: extensions.persistedQuery as Apollo's clients send it, or documentId
 // (GraphQL over HTTP, appendix A), which transports put among the extensions.
 //
 // No error quotes a name or a text.
-type persisted struct{ Documents }
+type byName struct{ Documents }
 
 var _ interface {
 	graphql.HandlerExtension
 	graphql.OperationParameterMutator
 	graphql.OperationInterceptor
-} = persisted{}
+} = byName{}
 
 // ExtensionName implements graphql.HandlerExtension.
-func (persisted) ExtensionName() string { return "PersistedDocuments" }
+func (byName) ExtensionName() string { return "PersistedDocuments" }
 
 // Validate implements graphql.HandlerExtension.
-func (persisted) Validate(graphql.ExecutableSchema) error { return nil }
+func (byName) Validate(graphql.ExecutableSchema) error { return nil }
 
 // MutateOperationParameters implements graphql.OperationParameterMutator.
-func (p persisted) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+func (p byName) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	if strings.TrimSpace(params.Query) == "" {
 		params.Query = ""
 	}
@@ -97,7 +97,7 @@ func (p persisted) MutateOperationParameters(ctx context.Context, params *graphq
 // InterceptOperation implements graphql.OperationInterceptor. What a client has
 // registered is remembered only here, where it is valid, within the limits, and
 // about to be run.
-func (p persisted) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+func (p byName) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	if marked(ctx, registeredMark) && p.Automatic.Add(graphql.GetOperationContext(ctx).RawQuery) {
 		p.observe(kindAutomatic, resultStored)
 	}
@@ -105,7 +105,7 @@ func (p persisted) InterceptOperation(ctx context.Context, next graphql.Operatio
 }
 
 // onlyTrusted lets nothing pass but trusted documents, by name or word for word.
-func (p persisted) onlyTrusted(ctx context.Context, params *graphql.RawParams, name documentName) *gqlerror.Error {
+func (p byName) onlyTrusted(ctx context.Context, params *graphql.RawParams, name documentName) *gqlerror.Error {
 	manifest, query, unknown := p.Trusted.Manifest(), params.Query, false
 	for _, id := range name.all() {
 		text, ok := manifest.Find(id)
@@ -134,7 +134,7 @@ func (p persisted) onlyTrusted(ctx context.Context, params *graphql.RawParams, n
 }
 
 // automatic finds what clients have registered, and notes what they register.
-func (p persisted) automatic(ctx context.Context, params *graphql.RawParams, name documentName) *gqlerror.Error {
+func (p byName) automatic(ctx context.Context, params *graphql.RawParams, name documentName) *gqlerror.Error {
 	if p.Automatic == nil {
 		return notSupported()
 	}
@@ -143,7 +143,7 @@ func (p persisted) automatic(ctx context.Context, params *graphql.RawParams, nam
 		return p.refuse(kindAutomatic, err)
 	}
 	if params.Query != "" {
-		if documents.HashOf(params.Query) != hash {
+		if persisted.HashOf(params.Query) != hash {
 			return p.refuse(kindAutomatic, differ())
 		}
 		mark(ctx, registeredMark)
@@ -159,13 +159,13 @@ func (p persisted) automatic(ctx context.Context, params *graphql.RawParams, nam
 	return nil
 }
 
-func (p persisted) observe(kind, result string) {
+func (p byName) observe(kind, result string) {
 	if p.Observe != nil {
 		p.Observe(kind, result)
 	}
 }
 
-func (p persisted) refuse(kind string, err *gqlerror.Error) *gqlerror.Error {
+func (p byName) refuse(kind string, err *gqlerror.Error) *gqlerror.Error {
 	p.observe(kind, resultRefused)
 	return err
 }
@@ -227,12 +227,12 @@ func (n documentName) all() []string {
 
 // digest is the hash that the request names its document by. A document that is
 // not trusted has no other name.
-func (n documentName) digest() (hash documents.Hash, _ *gqlerror.Error) {
-	byHash, ok := documents.ParseHash(n.hash)
+func (n documentName) digest() (hash persisted.Hash, _ *gqlerror.Error) {
+	byHash, ok := persisted.ParseHash(n.hash)
 	if n.hash != "" && !ok {
 		return hash, refuse(codeBadUserInput, "The sha256Hash must be 64 hexadecimal digits.")
 	}
-	byID, ok := documents.ParsePrefixed(n.id)
+	byID, ok := persisted.ParsePrefixed(n.id)
 	switch {
 	case n.id == "":
 		return byHash, nil

@@ -19,14 +19,14 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"galaxygate/graph"
-	"galaxygate/internal/documents"
+	"galaxygate/internal/persisted"
 )
 
 // library is a server that is asked for documents by their names.
 type library struct {
 	*handler.Server
 
-	automatic *documents.Automatic
+	automatic *persisted.Automatic
 	observed  []string // of the last request: kind and result
 	trusted   bool     // whether the last operation that ran was
 }
@@ -36,7 +36,7 @@ type library struct {
 func newLibrary(t *testing.T, trusted string, change ...func(*graph.Config)) *library {
 	t.Helper()
 	w := newWorld(t)
-	l := &library{automatic: documents.NewAutomatic(2000)}
+	l := &library{automatic: persisted.NewAutomatic(2000)}
 	t.Cleanup(l.automatic.Close)
 	cfg := graph.Config{Resolver: w.resolver, Introspection: true, Limits: graph.Limits{Depth: 3}, Documents: graph.Documents{
 		Automatic: l.automatic,
@@ -47,7 +47,7 @@ func newLibrary(t *testing.T, trusted string, change ...func(*graph.Config)) *li
 		if err := os.WriteFile(name, []byte(trusted), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cfg.Documents.Trusted = &documents.File{Name: name, Schema: graph.Schema(), Logger: slog.New(slog.DiscardHandler)}
+		cfg.Documents.Trusted = &persisted.File{Name: name, Schema: graph.Schema(), Logger: slog.New(slog.DiscardHandler)}
 		if err := cfg.Documents.Trusted.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func (l *library) ask(t *testing.T, a asked) (code, body string) {
 	return got.codes()[0], w.Body.String()
 }
 
-func digest(text string) string { return fmt.Sprintf("%x", documents.HashOf(text)) }
+func digest(text string) string { return fmt.Sprintf("%x", persisted.HashOf(text)) }
 
 const (
 	viewerQuery = `{viewer{id}}`

@@ -10,7 +10,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"galaxygate/internal/gauge"
+	"galaxygate/internal/document"
 	"galaxygate/internal/plan"
 )
 
@@ -37,8 +37,8 @@ const (
 type gate struct {
 	limits        Limits
 	introspection bool
-	reader        *gauge.Reader
-	prices        *gauge.Prices
+	reader        *document.Reader
+	prices        *document.Prices
 	schema        *ast.Schema
 }
 
@@ -52,8 +52,8 @@ var _ interface {
 func newGate(schema *ast.Schema, limits Limits, introspection bool) *gate {
 	return &gate{
 		limits: limits, introspection: introspection, schema: schema,
-		reader: gauge.NewReader(schema, limits.Tokens, introspection),
-		prices: gauge.NewPrices(schema, maxPage),
+		reader: document.NewReader(schema, limits.Tokens, introspection),
+		prices: document.NewPrices(schema, maxPage),
 	}
 }
 
@@ -81,8 +81,8 @@ const entryExtension = "galaxygate.entry"
 
 // entry is what the gate knows of an operation.
 type entry struct {
-	document *gauge.Document
-	size     gauge.Size
+	document *document.Document
+	size     document.Size
 }
 
 func entryOf(operation *graphql.OperationContext) *entry {
@@ -98,7 +98,7 @@ func (g *gate) MutateOperationParameters(ctx context.Context, params *graphql.Ra
 		return refused(refusal)
 	}
 	if operation := d.Operations.ForName(params.OperationName); operation != nil {
-		if problem := gauge.CheckVariables(g.schema, operation, params.Variables); problem != nil {
+		if problem := document.CheckVariables(g.schema, operation, params.Variables); problem != nil {
 			return refuse(codeBadUserInput, problem.Error())
 		}
 	}
@@ -136,7 +136,7 @@ func undecided(operation *graphql.OperationContext) *gqlerror.Error {
 }
 
 // misused refuses what nobody may ask for.
-func (g *gate) misused(size gauge.Size) *gqlerror.Error {
+func (g *gate) misused(size document.Size) *gqlerror.Error {
 	switch {
 	case size.Introspects && !g.introspection:
 		return refuse(codeValidationFailed, "Introspection is off.")
@@ -149,7 +149,7 @@ func (g *gate) misused(size gauge.Size) *gqlerror.Error {
 }
 
 // tooMuch refuses what is beyond the limits.
-func (g *gate) tooMuch(size gauge.Size) *gqlerror.Error {
+func (g *gate) tooMuch(size document.Size) *gqlerror.Error {
 	limits := g.limits
 	for _, l := range []struct {
 		got         int64
@@ -178,11 +178,11 @@ func refuse(code, message string) *gqlerror.Error {
 
 // refused is the one error that a mutator may return for a document; severally makes
 // all of them of it.
-func refused(refusal *gauge.Refusal) *gqlerror.Error {
-	code := map[gauge.Kind]string{
-		gauge.NotParsed:  codeParseFailed,
-		gauge.Invalid:    codeValidationFailed,
-		gauge.TooComplex: codeTooComplex,
+func refused(refusal *document.Refusal) *gqlerror.Error {
+	code := map[document.Kind]string{
+		document.NotParsed:  codeParseFailed,
+		document.Invalid:    codeValidationFailed,
+		document.TooComplex: codeTooComplex,
 	}[refusal.Kind]
 	for _, err := range refusal.Errors {
 		if err.Extensions == nil {

@@ -45,7 +45,7 @@ func NewServer(cfg Config) *handler.Server {
 	server := handler.New(schema)
 	server.SetErrorPresenter(p.present)
 	server.SetRecoverFunc(p.recovered)
-	server.Use(persisted{cfg.Documents})
+	server.Use(byName{cfg.Documents})
 	gate := newGate(schema.Schema(), cfg.Limits, cfg.Introspection)
 	server.SetQueryCache(gate)
 	server.Use(gate) // after what finds the text

@@ -24,23 +24,21 @@ var leaves = []string{
 // arrows are the rooms that each room may import beside the leaves. package
 // main knows all. A room that is not here does not exist.
 var arrows = map[string][]string{
-	"graph":                {"graph/generated", "graph/model", "internal/documents", "internal/gauge", "internal/plan", "internal/upstream", "internal/grant", "internal/session"},
+	"graph":                {"graph/generated", "graph/model", "internal/persisted", "internal/document", "internal/plan", "internal/upstream", "internal/grant", "internal/session"},
 	"graph/generated":      {"graph/model", "internal/upstream", "internal/grant", "internal/session"},
 	"graph/model":          {"internal/upstream", "internal/grant", "internal/session"},
-	"migrations":           {},
 	"internal/archtest":    {},
 	"internal/audit":       {},
 	"internal/background":  {},
-	"internal/budget":      {},
 	"internal/bench":       {},
+	"internal/budget":      {},
 	"internal/cache":       {},
 	"internal/config":      {},
 	"internal/devrollup":   {},
-	"internal/documents":   {},
+	"internal/document":    {},
 	"internal/e2e":         {},
 	"internal/failpoint":   {},
 	"internal/galaxydiff":  {},
-	"internal/gauge":       {},
 	"internal/grant":       {},
 	"internal/graphqlhttp": {},
 	"internal/httpserver":  {"internal/graphqlhttp"},
@@ -49,6 +47,7 @@ var arrows = map[string][]string{
 	"internal/kmstest":     {},
 	"internal/login":       {"internal/passport", "internal/grant", "internal/session"},
 	"internal/passport":    {"internal/grant"},
+	"internal/persisted":   {},
 	"internal/pgtest":      {},
 	"internal/plan":        {},
 	"internal/playground":  {},
@@ -67,6 +66,7 @@ var arrows = map[string][]string{
 	"internal/testdb":      {"internal/store", "internal/vault", "internal/pgtest"},
 	"internal/upstream":    {"internal/budget", "internal/grant", "internal/plan"},
 	"internal/vault":       {},
+	"migrations":           {},
 }
 
 // foreign are the libraries that only some rooms may import.
@@ -76,8 +76,8 @@ var foreign = map[string][]string{
 	"modernc.org/sqlite":          {"internal/store"},
 	"github.com/99designs/gqlgen": {"graph", "graph/generated", "graph/model", "internal/graphqlhttp"},
 	"github.com/vektah/gqlparser": {
-		"graph", "graph/generated", "graph/model", "internal/bench", "internal/devrollup", "internal/documents",
-		"internal/galaxydiff", "internal/gauge", "internal/graphqlhttp", "internal/plan",
+		"graph", "graph/generated", "graph/model", "internal/bench", "internal/devrollup", "internal/persisted",
+		"internal/galaxydiff", "internal/document", "internal/graphqlhttp", "internal/plan",
 	},
 	"github.com/coder/websocket":     {"internal/graphqlhttp"},
 	"github.com/coreos/go-oidc":      {"internal/passport"},
@@ -85,15 +85,15 @@ var foreign = map[string][]string{
 	"github.com/zitadel/oidc":        {"internal/strictop"},
 	"github.com/graph-gophers":       {"internal/devrollup"},
 	"github.com/tink-crypto/tink-go": {"internal/vault"},
-	"github.com/maypok86/otter":      {"internal/cache", "internal/documents", "internal/gauge", "internal/httpserver", "internal/plan", "internal/upstream"},
-	"github.com/go-json-experiment":  {"internal/documents", "internal/graphqlhttp", "internal/plan"},
+	"github.com/maypok86/otter":      {"internal/cache", "internal/persisted", "internal/document", "internal/httpserver", "internal/plan", "internal/upstream"},
+	"github.com/go-json-experiment":  {"internal/persisted", "internal/graphqlhttp", "internal/plan"},
 	"github.com/failsafe-go":         {"internal/upstream"},
 	"github.com/redis/go-redis":      {"internal/redis"},
 	"go.opentelemetry.io/otel":       {"graph", "internal/telemetry"},
 }
 
 // noHTTP are the rooms that must not know how they are reached.
-var noHTTP = []string{"internal/grant", "internal/vault", "internal/store", "internal/config", "internal/budget", "internal/documents"}
+var noHTTP = []string{"internal/grant", "internal/vault", "internal/store", "internal/config", "internal/budget", "internal/persisted"}
 
 // testRooms hold what only tests import.
 var testRooms = []string{"internal/kmstest", "internal/pgtest", "internal/redistest", "internal/storetest", "internal/strictop", "internal/testdb"}

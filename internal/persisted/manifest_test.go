@@ -1,4 +1,4 @@
-package documents_test
+package persisted_test
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"galaxygate/internal/documents"
+	"galaxygate/internal/persisted"
 )
 
 // schema is as much of the gateway's as the files of testdata ask for.
@@ -24,7 +24,7 @@ func schema() *ast.Schema {
 }
 
 // hashed is the hash of the text, as clients write it.
-func hashed(text string) string { return fmt.Sprintf("%x", documents.HashOf(text)) }
+func hashed(text string) string { return fmt.Sprintf("%x", persisted.HashOf(text)) }
 
 func TestFilesOfClientsToolsAreRead(t *testing.T) {
 	t.Parallel()
@@ -41,7 +41,7 @@ func TestFilesOfClientsToolsAreRead(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m, err := documents.ReadFile(filepath.Join("testdata", tt.name), schema())
+			m, err := persisted.ReadFile(filepath.Join("testdata", tt.name), schema())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +125,7 @@ func TestFilesAreReadStrictly(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := documents.Parse([]byte(tt.content), schema())
+			_, err := persisted.Parse([]byte(tt.content), schema())
 			switch {
 			case err == nil && tt.want != "":
 				t.Fatalf("got no error, want %q", tt.want)
@@ -140,7 +140,7 @@ func TestFilesAreReadStrictly(t *testing.T) {
 
 func TestEveryProblemIsToldAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := documents.Parse([]byte(`{"a":"{","b":7,"c":"{viewer{id}}","d":""}`), nil)
+	_, err := persisted.Parse([]byte(`{"a":"{","b":7,"c":"{viewer{id}}","d":""}`), nil)
 	if err == nil {
 		t.Fatal("got no error")
 	}
@@ -156,7 +156,7 @@ func TestEveryProblemIsToldAtOnce(t *testing.T) {
 	for i := range 100 {
 		fmt.Fprintf(&many, `,"%d":""`, i)
 	}
-	_, err = documents.Parse([]byte("{"+many.String()[1:]+"}"), nil)
+	_, err = persisted.Parse([]byte("{"+many.String()[1:]+"}"), nil)
 	if err == nil || strings.Count(err.Error(), "\n") != 20 || !strings.Contains(err.Error(), "and 80 problems more") {
 		t.Errorf("of 100 problems: got %v", err)
 	}
@@ -164,7 +164,7 @@ func TestEveryProblemIsToldAtOnce(t *testing.T) {
 
 func TestWhatTheSchemaDoesNotAllowIsKnownAllTheSame(t *testing.T) {
 	t.Parallel()
-	m, err := documents.Parse([]byte(`{"b":"{viewer{\n id old}}","a":"{viewer{id}}","c":"query($x:Old){viewer{id}}"}`), schema())
+	m, err := persisted.Parse([]byte(`{"b":"{viewer{\n id old}}","a":"{viewer{id}}","c":"query($x:Old){viewer{id}}"}`), schema())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,10 +186,10 @@ func TestAFileHasABoundedSize(t *testing.T) {
 	if err := os.Truncate(name, 33<<20); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := documents.ReadFile(name, nil); err == nil || !strings.Contains(err.Error(), "more than 32 MiB") {
+	if _, err := persisted.ReadFile(name, nil); err == nil || !strings.Contains(err.Error(), "more than 32 MiB") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := documents.ReadFile(name+".not", nil); !os.IsNotExist(err) {
+	if _, err := persisted.ReadFile(name+".not", nil); !os.IsNotExist(err) {
 		t.Errorf("a file that is not there: got %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package gauge_test
+package document_test
 
 import (
 	"encoding/json"
@@ -9,14 +9,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vektah/gqlparser/v2/validator"
 
-	"galaxygate/internal/gauge"
+	"galaxygate/internal/document"
 )
 
 // measure returns the size of the document's one operation.
-func measure(t *testing.T, text, variables string) gauge.Size {
+func measure(t *testing.T, text, variables string) document.Size {
 	t.Helper()
 	schema := newSchema(t)
-	d, refusal := gauge.NewReader(schema, 0, false).Read(text, false)
+	d, refusal := document.NewReader(schema, 0, false).Read(text, false)
 	if refusal != nil {
 		t.Fatalf("%s: %v", text, refusal.Errors)
 	}
@@ -30,7 +30,7 @@ func measure(t *testing.T, text, variables string) gauge.Size {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prices := gauge.NewPrices(schema, 100)
+	prices := document.NewPrices(schema, 100)
 	size := prices.Measure(d, d.Operations[0], coerced)
 	if again := prices.Measure(d, d.Operations[0], coerced); again != size {
 		t.Errorf("measured again: got %+v, want %+v", again, size)
@@ -86,7 +86,7 @@ func TestCost(t *testing.T) {
 
 func TestSize(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]gauge.Size{
+	for text, want := range map[string]document.Size{
 		"{ a: me { b: id id } c: users { id } ...F } fragment F on Query { d: me { id ...G } } fragment G on User { e: name other { id } }": {
 			Depth: 3, Cost: 3 + 8 + 5, Aliases: 5, RootFields: 3, LongestAlias: 5,
 		},
@@ -110,7 +110,7 @@ func TestWhatDoublesIsMeasuredOnce(t *testing.T) {
 		text += fmt.Sprintf(" fragment F%d on User { a: other { ...F%d } b: other { ...F%d } friends(first: 100) { nodes { ...F%d } } }", i, i+1, i+1, i+1)
 	}
 	got := measure(t, text+" fragment F60 on User { id }", "")
-	if want := (gauge.Size{Depth: 122, Cost: 1 << 30, Aliases: 1 << 30, RootFields: 2, LongestAlias: 7}); got != want {
+	if want := (document.Size{Depth: 122, Cost: 1 << 30, Aliases: 1 << 30, RootFields: 2, LongestAlias: 7}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

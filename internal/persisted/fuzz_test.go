@@ -1,4 +1,4 @@
-package documents_test
+package persisted_test
 
 import (
 	"encoding/json"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"galaxygate/internal/documents"
+	"galaxygate/internal/persisted"
 )
 
 // FuzzManifest holds any file against what must be true of it: it does not panic,
@@ -34,7 +34,7 @@ func FuzzManifest(f *testing.F) {
 	}
 	known := schema()
 	f.Fuzz(func(t *testing.T, content []byte) {
-		m, err := documents.Parse(content, known)
+		m, err := persisted.Parse(content, known)
 		listed := listedIn(content)
 		if err != nil {
 			for _, text := range listed {

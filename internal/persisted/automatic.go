@@ -1,4 +1,4 @@
-package documents
+package persisted
 
 import "github.com/maypok86/otter/v2"
 

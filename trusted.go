@@ -10,7 +10,7 @@ import (
 
 	"galaxygate/graph"
 	"galaxygate/internal/config"
-	"galaxygate/internal/documents"
+	"galaxygate/internal/persisted"
 	"galaxygate/internal/telemetry"
 )
 
@@ -22,7 +22,7 @@ func checkDocuments(cfg *config.Config) error {
 	if cfg.TrustedDocuments == "" {
 		return nil
 	}
-	_, err := documents.ReadFile(cfg.TrustedDocuments, nil)
+	_, err := persisted.ReadFile(cfg.TrustedDocuments, nil)
 	return documentsProblem(err)
 }
 
@@ -40,7 +40,7 @@ func printDocuments(cfg *config.Config, out io.Writer) error {
 	if cfg.TrustedDocuments == "" {
 		return nil
 	}
-	known, err := documents.ReadFile(cfg.TrustedDocuments, graph.Schema())
+	known, err := persisted.ReadFile(cfg.TrustedDocuments, graph.Schema())
 	if err != nil {
 		return documentsProblem(err)
 	}
@@ -53,11 +53,11 @@ func printDocuments(cfg *config.Config, out io.Writer) error {
 }
 
 // loadDocuments returns the trusted documents; nil where any operation may run.
-func loadDocuments(ctx context.Context, cfg *config.Config, metrics *telemetry.Metrics, logger *slog.Logger) (*documents.File, error) {
+func loadDocuments(ctx context.Context, cfg *config.Config, metrics *telemetry.Metrics, logger *slog.Logger) (*persisted.File, error) {
 	if cfg.TrustedDocuments == "" {
 		return nil, nil
 	}
-	file := &documents.File{Name: cfg.TrustedDocuments, Schema: graph.Schema(), Every: documentsPoll, Logger: logger}
+	file := &persisted.File{Name: cfg.TrustedDocuments, Schema: graph.Schema(), Every: documentsPoll, Logger: logger}
 	if err := file.Load(ctx); err != nil {
 		return nil, documentsProblem(err)
 	}

@@ -1,4 +1,4 @@
-package gauge_test
+package document_test
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/parser"
 
-	"galaxygate/internal/gauge"
+	"galaxygate/internal/document"
 )
 
 func TestVariablesAreOfTheirType(t *testing.T) {
@@ -78,7 +78,7 @@ func TestVariablesAreOfTheirType(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := ""
-			if problem := gauge.CheckVariables(schema, d.Operations[0], values); problem != nil {
+			if problem := document.CheckVariables(schema, d.Operations[0], values); problem != nil {
 				got = problem.Error()
 			}
 			if want := strings.TrimSuffix("Variable $"+test.want, "Variable $"); got != want {

@@ -1,4 +1,4 @@
-package documents_test
+package persisted_test
 
 import (
 	"fmt"
@@ -6,27 +6,27 @@ import (
 	"sync"
 	"testing"
 
-	"galaxygate/internal/documents"
+	"galaxygate/internal/persisted"
 )
 
 func TestAutomaticDocumentsAreFoundByTheirHash(t *testing.T) {
 	t.Parallel()
-	a := documents.NewAutomatic(100)
+	a := persisted.NewAutomatic(100)
 	t.Cleanup(a.Close)
 	if !a.Add("{a}") {
 		t.Error("a short text is not kept")
 	}
-	if text, ok := a.Find(documents.HashOf("{a}")); !ok || text != "{a}" {
+	if text, ok := a.Find(persisted.HashOf("{a}")); !ok || text != "{a}" {
 		t.Errorf("got %q, %v", text, ok)
 	}
-	if _, ok := a.Find(documents.HashOf("{b}")); ok {
+	if _, ok := a.Find(persisted.HashOf("{b}")); ok {
 		t.Error("another one is found")
 	}
 	long := "{a}#" + strings.Repeat("x", 100)
 	if a.Add(long) {
 		t.Error("a long text is kept")
 	}
-	if _, ok := a.Find(documents.HashOf(long)); ok {
+	if _, ok := a.Find(persisted.HashOf(long)); ok {
 		t.Error("a long text is found")
 	}
 }
@@ -34,7 +34,7 @@ func TestAutomaticDocumentsAreFoundByTheirHash(t *testing.T) {
 func TestAutomaticDocumentsTakeBoundedMemory(t *testing.T) {
 	t.Parallel()
 	const all = 16 << 20
-	a := documents.NewAutomatic(0)
+	a := persisted.NewAutomatic(0)
 	t.Cleanup(a.Close)
 	if a.Add(strings.Repeat("x", all)) {
 		t.Error("one text may take all")

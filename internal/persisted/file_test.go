@@ -1,4 +1,4 @@
-package documents_test
+package persisted_test
 
 import (
 	"context"
@@ -13,12 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"galaxygate/internal/documents"
+	"galaxygate/internal/persisted"
 )
 
 // watched is a file that is watched until the test ends, and its log.
 type watched struct {
-	*documents.File
+	*persisted.File
 
 	mu  sync.Mutex
 	log []map[string]any
@@ -65,7 +65,7 @@ func write(t *testing.T, name, content string) {
 func watch(t *testing.T, name string) *watched {
 	t.Helper()
 	w := &watched{}
-	w.File = &documents.File{
+	w.File = &persisted.File{
 		Name: name, Schema: schema(), Every: time.Millisecond,
 		Logger: slog.New(slog.NewJSONHandler(w, nil)),
 	}

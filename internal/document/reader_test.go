@@ -1,4 +1,4 @@
-package gauge_test
+package document_test
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"galaxygate/internal/gauge"
+	"galaxygate/internal/document"
 )
 
 const sdl = `
@@ -83,7 +83,7 @@ func TestDocumentsAreReadOrRefused(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := gauge.NewReader(schema, test.tokens, false)
+			r := document.NewReader(schema, test.tokens, false)
 			d, refusal := r.Read(test.text, test.trusted)
 			got := ""
 			if refusal != nil {
@@ -101,7 +101,7 @@ func TestDocumentsAreReadOrRefused(t *testing.T) {
 
 func TestNamesAreSuggestedWhereTheSchemaIsOpen(t *testing.T) {
 	t.Parallel()
-	r := gauge.NewReader(newSchema(t), 0, true)
+	r := document.NewReader(newSchema(t), 0, true)
 	for text, want := range map[string]string{
 		"{ me { nam } }":                          `Did you mean "name"?`,
 		"{ node(idd: 1) { id } }":                 `Did you mean "id"?`,
@@ -161,7 +161,7 @@ func hostile() map[string]string {
 func BenchmarkHostile(b *testing.B) {
 	for name, text := range hostile() {
 		b.Run(name, func(b *testing.B) {
-			r := gauge.NewReader(newSchema(b), 0, true)
+			r := document.NewReader(newSchema(b), 0, true)
 			for i := 0; b.Loop(); i++ {
 				_, _ = r.Read(fmt.Sprint(text, "#", i), false) // never the one that is remembered
 			}
@@ -172,7 +172,7 @@ func BenchmarkHostile(b *testing.B) {
 func TestNoDocumentHasManyErrors(t *testing.T) {
 	t.Parallel()
 	for _, suggest := range []bool{false, true} {
-		r := gauge.NewReader(newSchema(t), 0, suggest)
+		r := document.NewReader(newSchema(t), 0, suggest)
 		for name, text := range hostile() {
 			if _, refusal := r.Read(text, false); refusal != nil && len(refusal.Errors.Error()) > 10_000 {
 				t.Errorf("%s: got %d errors, of %d bytes", name, len(refusal.Errors), len(refusal.Errors.Error()))
@@ -183,9 +183,9 @@ func TestNoDocumentHasManyErrors(t *testing.T) {
 
 func TestWhatWouldBeValidatedForLongIsRefused(t *testing.T) {
 	t.Parallel()
-	r := gauge.NewReader(newSchema(t), 0, false)
+	r := document.NewReader(newSchema(t), 0, false)
 	for _, name := range []string{"a chain of fragments", "a circle of fragments", "many operations"} {
-		if _, refusal := r.Read(hostile()[name], false); refusal == nil || refusal.Kind != gauge.TooComplex {
+		if _, refusal := r.Read(hostile()[name], false); refusal == nil || refusal.Kind != document.TooComplex {
 			t.Errorf("%s: got %+v, want that it is too complex", name, refusal)
 		}
 	}

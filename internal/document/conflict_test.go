@@ -1,4 +1,4 @@
-package gauge_test
+package document_test
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 	"pgregory.net/rapid"
 
-	"galaxygate/internal/gauge"
+	"galaxygate/internal/document"
 )
 
 func TestFieldsOfOneName(t *testing.T) {
@@ -46,7 +46,7 @@ func TestFieldsOfOneName(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			_, refusal := gauge.NewReader(newSchema(t), 0, false).Read(test.text, false)
+			_, refusal := document.NewReader(newSchema(t), 0, false).Read(test.text, false)
 			got := ""
 			if refusal != nil {
 				got = refusal.Errors[0].Message
@@ -77,7 +77,7 @@ func TestConflictsAreThoseOfThePairs(t *testing.T) {
 			t.Fatal(err)
 		}
 		pairs := validator.ValidateWithRules(schema, d, rules.NewRules(rules.OverlappingFieldsCanBeMergedRule))
-		_, refusal := gauge.NewReader(schema, 0, false).Read(text, false)
+		_, refusal := document.NewReader(schema, 0, false).Read(text, false)
 		if refusal != nil && !strings.Contains(refusal.Errors[0].Message, "cannot be one") {
 			t.Fatalf("%s: got %v", text, refusal.Errors)
 		}

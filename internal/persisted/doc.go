@@ -1,7 +1,7 @@
-// Package documents owns the documents that clients name instead of sending them:
+// Package persisted owns the documents that clients name instead of sending them:
 // the file of trusted ones, which the operator writes, and the memory of automatic
 // ones, which clients fill.
 //
 // It leaves to package graph when one may be run and what a client is told, and to
 // package graphqlhttp how a request names it.
-package documents
+package persisted
