@@ -127,7 +127,7 @@ func (p presenter) code(ctx context.Context, err error) *codedError {
 	case errors.Is(err, session.ErrNotFound):
 		return &codedError{code: codeNotFound, message: "There is no such session."}
 	case errors.As(err, &input):
-		return &codedError{code: codeBadUserInput, message: input.Argument + " " + input.Problem + "."}
+		return &codedError{code: codeBadUserInput, message: input.Argument + " is too long."}
 	case errors.Is(err, model.ErrNotURL):
 		return &codedError{code: codeBadUserInput, message: "A URL must be absolute, or a path of the gateway's."}
 	case errors.Is(err, grant.ErrReauthenticationRequired), errors.Is(err, grant.ErrNotFound):

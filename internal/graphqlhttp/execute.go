@@ -36,7 +36,7 @@ func prepare(
 			Extensions: map[string]any{"code": codeValidationFailed},
 		}}
 	}
-	return nil, exec.DispatchError(graphql.WithOperationContext(ctx, operation), sayWhich(errs))
+	return nil, exec.DispatchError(graphql.WithOperationContext(ctx, operation), errs)
 }
 
 // run executes the operation, and calls emit with each of its responses until there
