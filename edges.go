@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql/handler"
-
 	"galaxygate/graph"
 	"galaxygate/internal/budget"
 	"galaxygate/internal/graphqlhttp"
@@ -70,7 +68,7 @@ func (g ground) streams() *graphqlhttp.Streams {
 
 // api is the GraphQL API, by each transport that carries it. The last takes what the
 // others leave.
-func (g ground) api(h *house, requests *budget.Budget) *handler.Server {
+func (g ground) api(h *house, requests *budget.Budget) http.Handler {
 	api := graph.NewServer(graph.Config{
 		Resolver:      g.resolver(h, requests),
 		Introspection: g.cfg.Introspection,

@@ -6,6 +6,8 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"galaxygate/internal/errcode"
 )
 
 // methods are those that the API is served by.
@@ -43,7 +45,7 @@ func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	if !acceptable {
 		Refuse(w, r, Refusal{
 			Status:  http.StatusNotAcceptable,
-			Code:    CodeBadUserInput,
+			Code:    errcode.BadUserInput,
 			Message: "Responses are " + mediaGraphQL + " or " + mediaJSON + ".",
 		})
 		return
@@ -62,7 +64,7 @@ func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 // notAllowed is the refusal of a method, and says which ones are allowed.
 func notAllowed(w http.ResponseWriter, allow, message string) *Refusal {
 	w.Header().Set("Allow", allow)
-	return &Refusal{Status: http.StatusMethodNotAllowed, Code: CodeBadUserInput, Message: message}
+	return &Refusal{Status: http.StatusMethodNotAllowed, Code: errcode.BadUserInput, Message: message}
 }
 
 // answerer writes the one answer to a request.
@@ -110,7 +112,7 @@ func cancelled(ctx context.Context) Refusal {
 	if ctx.Err() == nil {
 		return InternalError()
 	}
-	return Refusal{Status: statusClientClosed, Code: CodeInternal, Message: "The request was cancelled."}
+	return Refusal{Status: statusClientClosed, Code: errcode.Internal, Message: "The request was cancelled."}
 }
 
 // refuse answers with the refusal.
