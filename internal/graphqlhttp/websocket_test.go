@@ -557,6 +557,9 @@ func TestCloseEndsEveryConnection(t *testing.T) {
 	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
 		t.Errorf("a new one: got %d", response.StatusCode)
 	}
+	busy.subscribe(t, "comes too late", `{who}`)
+	busy.say(t, `{"type":"ping"}`)
+	busy.hears(t, `{"type":"pong"}`)
 	close(p.release)
 	busy.hears(t, `{"type":"next","id":"finishes","payload":{"data":{"slow":"done"}}}`, `{"type":"complete","id":"finishes"}`)
 	busy.isClosed(t, 1001, "The service is stopping")
