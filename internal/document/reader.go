@@ -204,7 +204,7 @@ func literals(observers *validator.Events, addError validator.AddErrFunc) {
 
 func at(value *ast.Value) validator.ErrorOption {
 	return func(err *gqlerror.Error) {
-		err.Locations = []gqlerror.Location{{Line: value.Position.Line, Column: value.Position.Column}}
+		err.Locations = []gqlerror.Location{place(value.Position)}
 	}
 }
 

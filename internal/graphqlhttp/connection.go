@@ -321,7 +321,7 @@ func (c *connection) operate(ctx context.Context, o *operation, params *graphql.
 
 // next sends a response of the operation, unless that was completed meanwhile.
 func (c *connection) next(ctx context.Context, o *operation, response *graphql.Response) error {
-	content, err := result{Errors: response.Errors, Data: response.Data, Extensions: response.Extensions}.encode()
+	content, err := resultOf(response).encode()
 	if err != nil {
 		return err
 	}

@@ -42,14 +42,24 @@ const extensionID = "documentId"
 // The parameters of a POST are its body's: what its URL says, for logs perhaps,
 // counts for nothing.
 func readRequest(w http.ResponseWriter, r *http.Request, maxBytes int64) (*graphql.RawParams, *Refusal) {
+	var (
+		params  *graphql.RawParams
+		refusal *Refusal
+	)
 	switch r.Method {
 	case http.MethodPost:
-		return readPost(w, r, maxBytes)
+		params, refusal = readPost(w, r, maxBytes)
 	case http.MethodGet, http.MethodHead:
-		return readGet(r)
+		params, refusal = readGet(r)
 	default:
-		return nil, notAllowed(w, methods, "GraphQL is served by GET and POST.")
+		refusal = notAllowed(w, methods, "GraphQL is served by GET and POST.")
 	}
+	if refusal != nil {
+		return nil, refusal
+	}
+	params.Headers = r.Header
+	params.ReadTime = graphql.TraceTiming{Start: graphql.GetStartTime(r.Context()), End: graphql.Now()}
+	return params, nil
 }
 
 // readPost reads the parameters of a POST request.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"galaxygate/internal/audit"
@@ -83,6 +84,10 @@ type result struct {
 	Errors     gqlerror.List
 	Data       []byte // JSON; empty: none
 	Extensions map[string]any
+}
+
+func resultOf(response *graphql.Response) result {
+	return result{Errors: response.Errors, Data: response.Data, Extensions: response.Extensions}
 }
 
 // encode returns the response as JSON. The data are JSON already, as the executor

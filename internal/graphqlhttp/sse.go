@@ -65,11 +65,9 @@ func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 		Refuse(w, r, *refusal)
 		return
 	}
-	params.Headers = r.Header
-	params.ReadTime = graphql.TraceTiming{Start: graphql.GetStartTime(r.Context()), End: graphql.Now()}
 	operation, response := prepare(r.Context(), exec, params)
 	if operation == nil {
-		writeResult(w, http.StatusBadRequest, result{Errors: response.Errors, Extensions: response.Extensions})
+		writeResult(w, http.StatusBadRequest, resultOf(response))
 		return
 	}
 	if refusal := t.serve(w, r, exec, operation); refusal != nil {
@@ -87,7 +85,7 @@ func (t Events) serve(
 	case kind == ast.Subscription:
 		return t.Streams.hold(ctx, OverEvents, func(s *stream) { t.stream(ctx, events, exec, operation, s) })
 	case kind == ast.Mutation && r.Method != http.MethodPost:
-		return notAllowed(w, "POST", "Mutations are run by POST alone.")
+		return postAlone(w)
 	}
 	// The header goes out with the result: a mutation may add to it, as one does that
 	// ends the session and clears its cookie.
@@ -178,7 +176,7 @@ func (e events) begin() {
 }
 
 func (e events) next(response *graphql.Response) error {
-	content, err := result{Errors: response.Errors, Data: response.Data, Extensions: response.Extensions}.encode()
+	content, err := resultOf(response).encode()
 	if err != nil {
 		return err
 	}

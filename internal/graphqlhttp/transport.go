@@ -56,8 +56,6 @@ func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		a.refuse(*refusal)
 		return
 	}
-	params.Headers = r.Header
-	params.ReadTime = graphql.TraceTiming{Start: graphql.GetStartTime(r.Context()), End: graphql.Now()}
 	a.execute(r.Context(), exec, params)
 }
 
@@ -65,6 +63,11 @@ func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 func notAllowed(w http.ResponseWriter, allow, message string) *Refusal {
 	w.Header().Set("Allow", allow)
 	return &Refusal{Status: http.StatusMethodNotAllowed, Code: errcode.BadUserInput, Message: message}
+}
+
+// postAlone is the refusal of a mutation by another method.
+func postAlone(w http.ResponseWriter) *Refusal {
+	return notAllowed(w, http.MethodPost, "Mutations are run by POST alone.")
 }
 
 // answerer writes the one answer to a request.
@@ -103,7 +106,7 @@ func (a answerer) unsuitable(kind ast.Operation) *Refusal {
 		return badParameters("Subscriptions are not answered by a single response: ask for " + mediaEvents +
 			" in Accept, or open a WebSocket with the subprotocol " + subprotocol + ".")
 	case kind == ast.Mutation && a.r.Method != http.MethodPost:
-		return notAllowed(a.w, "POST", "Mutations are run by POST alone.")
+		return postAlone(a.w)
 	}
 	return nil
 }
@@ -127,5 +130,5 @@ func (a answerer) refuse(refusal Refusal) {
 func (a answerer) respond(response *graphql.Response) {
 	status, media := a.profile.responded(response, a.media)
 	a.w.Header().Set("Content-Type", contentType(media))
-	writeResult(a.w, status, result{Errors: response.Errors, Data: response.Data, Extensions: response.Extensions})
+	writeResult(a.w, status, resultOf(response))
 }

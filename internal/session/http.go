@@ -39,17 +39,10 @@ func FromContext(ctx context.Context) (Session, bool) {
 // not tell, is away. A context without a session is nobody's to confirm: nil.
 func (m *Manager) Confirm(ctx context.Context) error {
 	c, ok := ctx.Value(contextKey{}).(*current)
-	if !ok {
+	if ok && !c.left.Load() && !m.Cache.ChangedSince(c.session.ID, c.since) {
 		return nil
 	}
-	if c.left.Load() {
-		return ErrNotFound
-	}
-	if !m.Cache.ChangedSince(c.session.ID, c.since) {
-		return nil
-	}
-	_, err := m.authenticate(ctx, c.tokenHash)
-	return err
+	return m.Renew(ctx)
 }
 
 // Renew is Confirm for what outlives a request: the session counts as used, and one
