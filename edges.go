@@ -16,6 +16,7 @@ import (
 	"galaxygate/internal/login"
 	"galaxygate/internal/passport"
 	"galaxygate/internal/persisted"
+	"galaxygate/internal/plan"
 	"galaxygate/internal/playground"
 	"galaxygate/internal/redis"
 	"galaxygate/internal/session"
@@ -81,7 +82,7 @@ func (g ground) api(h *house, requests *budget.Budget) http.Handler {
 		},
 		Timeout:   g.cfg.OperationTimeout,
 		TellCost:  g.cfg.Development,
-		Documents: graph.Documents{Trusted: h.trusted, Automatic: h.automatic, Observe: g.metrics.Persisted},
+		Documents: graph.Documents{Trusted: h.trusted, Automatic: g.automatic(), Observe: g.metrics.Persisted},
 		Tracer:    g.traces.Tracer(),
 	})
 	api.AddTransport(graphqlhttp.WebSocket{
@@ -99,7 +100,7 @@ func (g ground) api(h *house, requests *budget.Budget) http.Handler {
 
 func (g ground) resolver(h *house, requests *budget.Budget) *graph.Resolver {
 	return &graph.Resolver{
-		Planner: h.planner,
+		Planner: plan.New(graph.Schema()),
 		Upstream: &upstream.Client{
 			Tokens:   h.grants,
 			UserInfo: upstream.GuardUserInfo(h.provider, g.metrics),

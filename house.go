@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 
-	"galaxygate/graph"
 	"galaxygate/internal/config"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/graphqlhttp"
@@ -13,7 +12,6 @@ import (
 	"galaxygate/internal/login"
 	"galaxygate/internal/passport"
 	"galaxygate/internal/persisted"
-	"galaxygate/internal/plan"
 	"galaxygate/internal/redis"
 	"galaxygate/internal/session"
 	"galaxygate/internal/store"
@@ -32,7 +30,7 @@ type ground struct {
 	logger  *slog.Logger
 }
 
-// house is what build built, as far as serve looks after it.
+// house is what build built, as far as others need it.
 type house struct {
 	redis       *redis.Client   // nil: there is none
 	trusted     *persisted.File // nil: any operation may run
@@ -44,9 +42,7 @@ type house struct {
 	keeper      *grant.Keeper
 	housekeeper *store.Housekeeper
 	signIn      *login.Handler
-	planner     *plan.Planner
 	answers     *upstream.Answers
-	automatic   *persisted.Automatic
 	limiter     *httpserver.RateLimiter
 	streams     *graphqlhttp.Streams
 	public      http.Handler
@@ -76,9 +72,7 @@ func build(ctx context.Context, g ground) (*house, error) {
 	g.hear(h.sessions, h.grants)
 
 	h.signIn = g.signIn(h.provider, h.sessions)
-	h.planner = plan.New(graph.Schema())
 	h.answers = g.answers(shared)
-	h.automatic = g.automatic()
 	h.limiter = g.limiter(shared)
 	h.streams = g.streams()
 	api := g.api(h, requests)
@@ -92,10 +86,8 @@ func build(ctx context.Context, g ground) (*house, error) {
 
 // close ends what the rooms keep running.
 func (h *house) close() {
-	h.planner.Close()
 	h.answers.Close()
 	h.limiter.Settle()
-	h.automatic.Close()
 	if h.redis != nil {
 		_ = h.redis.Close()
 	}

@@ -37,7 +37,6 @@ func newLibrary(t *testing.T, trusted string, change ...func(*graph.Config)) *li
 	t.Helper()
 	w := newWorld(t)
 	l := &library{automatic: persisted.NewAutomatic(2000)}
-	t.Cleanup(l.automatic.Close)
 	cfg := graph.Config{Resolver: w.resolver, Introspection: true, Limits: graph.Limits{Depth: 3}, Documents: graph.Documents{
 		Automatic: l.automatic,
 		Observe:   func(kind, result string) { l.observed = append(l.observed, kind+" "+result) },

@@ -116,7 +116,6 @@ func newWorldOn(t testing.TB, db *store.DB, r *rollup, change ...func(*world, *g
 		lookout.Wait()
 	})
 	planner, answers := plan.New(graph.Schema()), upstream.NewAnswers(0, 0, nil, time.Now)
-	t.Cleanup(planner.Close)
 	t.Cleanup(answers.Close)
 	w.resolver = &graph.Resolver{
 		Planner: planner,

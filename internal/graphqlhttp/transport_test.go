@@ -265,6 +265,7 @@ func TestTransportNegotiatesTheMediaType(t *testing.T) {
 		{name: "over two lines", accept: []string{"text/html", mediaGraphQL}, want: mediaGraphQL},
 		{name: "weights against the order", accept: []string{"application/json;q=0.5, " + mediaGraphQL + ";q=0.9"}, want: mediaGraphQL},
 		{name: "the newer named beside anything", accept: []string{mediaGraphQL + ", */*"}, want: mediaGraphQL},
+		{name: "the newer named after anything", accept: []string{"*/*, " + mediaGraphQL}, want: mediaGraphQL},
 		{name: "the older excluded", accept: []string{"*/*, application/json;q=0"}, want: mediaGraphQL},
 		{name: "both excluded", accept: []string{"*/*;q=0"}},
 		{name: "another charset", accept: []string{"application/json;charset=utf-16"}},

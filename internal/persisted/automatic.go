@@ -18,8 +18,7 @@ type Automatic struct {
 }
 
 // NewAutomatic returns an empty memory of documents that have at most that many
-// bytes each; 0, and what is more, is 1 MiB. Close is to be called when it is not
-// used any more.
+// bytes each; 0, and what is more, is 1 MiB.
 func NewAutomatic(maxBytes int64) *Automatic {
 	if maxBytes <= 0 || maxBytes > automaticShare {
 		maxBytes = automaticShare
@@ -32,9 +31,6 @@ func NewAutomatic(maxBytes int64) *Automatic {
 		}),
 	}
 }
-
-// Close ends the memory's own goroutines.
-func (a *Automatic) Close() { a.texts.StopAllGoroutines() }
 
 // Find returns the text with that hash.
 func (a *Automatic) Find(hash Hash) (text string, ok bool) { return a.texts.GetIfPresent(hash) }

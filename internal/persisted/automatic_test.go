@@ -12,7 +12,6 @@ import (
 func TestAutomaticDocumentsAreFoundByTheirHash(t *testing.T) {
 	t.Parallel()
 	a := persisted.NewAutomatic(100)
-	t.Cleanup(a.Close)
 	if !a.Add("{a}") {
 		t.Error("a short text is not kept")
 	}
@@ -35,7 +34,6 @@ func TestAutomaticDocumentsTakeBoundedMemory(t *testing.T) {
 	t.Parallel()
 	const all = 16 << 20
 	a := persisted.NewAutomatic(0)
-	t.Cleanup(a.Close)
 	if a.Add(strings.Repeat("x", all)) {
 		t.Error("one text may take all")
 	}

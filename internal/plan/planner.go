@@ -52,9 +52,6 @@ func documentWeight(of *ast.OperationDefinition) uint32 {
 	return uint32(min(len(of.Position.Src.Input)*byteWeight, treeWeight))
 }
 
-// Close ends the planner's own goroutines.
-func (p *Planner) Close() { p.operations.StopAllGoroutines() }
-
 // operation is what is remembered of one.
 type operation struct {
 	variables []string // that decide what is in it

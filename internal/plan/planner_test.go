@@ -14,7 +14,6 @@ func TestPlansAreBoundedByWhatTheyTake(t *testing.T) {
 	t.Parallel()
 	schema := loadSchema(t)
 	planner := New(schema)
-	defer planner.Close()
 	var fields strings.Builder
 	for i := range 700 {
 		fmt.Fprintf(&fields, " x%d: profile { displayName }", i)

@@ -24,7 +24,6 @@ func questions(t testing.TB, document string) []plan.Question {
 		t.Fatal(errs)
 	}
 	planner := plan.New(schema)
-	t.Cleanup(planner.Close)
 	viewer := plan.Viewer{
 		Subject:   "urn:rollupid:identity/0xa11ce",
 		Consented: func([]string) bool { return true },
