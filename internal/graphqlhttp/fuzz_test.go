@@ -84,6 +84,7 @@ func FuzzParameters(f *testing.F) {
 		{`{"type":"connection_init","payload":{"Authorization":"Bearer a"}}`, ""},
 		{`{"type":"subscribe","id":"1","payload":{"query":"{a}"}}`, ""},
 		{`{"type":"ping","payload":null}`, ""},
+		{`{"query":"{a}","extensions":{"documentId":7}}`, `query={a}&extensions={"documentId":""}`},
 	} {
 		f.Add([]byte(seed[0]), seed[1])
 	}
