@@ -83,30 +83,18 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 		return err
 	}
 	defer traces.Close(ctx)
-	h, err := build(ctx, ground{cfg: &cfg, db: db, sealer: sealer, metrics: metrics, traces: traces, logger: logger})
+	g := ground{cfg: &cfg, db: db, sealer: sealer, metrics: metrics, traces: traces, logger: logger}
+	h, err := build(ctx, g)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	tasks := map[string]task{
-		"database notifications": db.Run,
-		"provider discovery":     h.provider.Run,
-		"ends of sessions":       h.sessions.Lookout.Run,
-	}
-	if h.trusted != nil {
-		tasks["trusted documents reload"] = h.trusted.Run
-	}
 	if err := db.Announce(ctx); err != nil { // a database may be read-only
 		logger.WarnContext(ctx, "replica not announced", "replica_id", db.ReplicaID(), "error", err)
 	}
-	if file, ok := keyset.(*keyring.File); ok {
-		reloader := &keyring.Reloader{File: file, Vault: sealer, Check: db.AcceptsKeyset, Every: keysetPoll, Logger: logger}
-		// Whoever rotates keys waits for this replica now. A key that was made
-		// primary before is in the file.
-		if err := reloader.Reload(ctx); err != nil {
-			return fmt.Errorf("TOKEN_KEYSET_FILE: %w", err)
-		}
-		tasks["keyset reload"] = reloader.Run
+	tasks, err := h.tasks(ctx, g, keyset)
+	if err != nil {
+		return err
 	}
 	defer inBackground(ctx, logger, tasks)()
 	awaitHearing(ctx, db, logger)
@@ -129,6 +117,29 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 	}, logger)
 	logger.InfoContext(ctx, "stopped")
 	return err
+}
+
+// tasks are what goes on as long as the gateway serves, begun after the replica was
+// announced.
+func (h *house) tasks(ctx context.Context, g ground, keyset keyring.Keeper) (map[string]task, error) {
+	tasks := map[string]task{
+		"database notifications": g.db.Run,
+		"provider discovery":     h.provider.Run,
+		"ends of sessions":       h.sessions.Lookout.Run,
+	}
+	if h.trusted != nil {
+		tasks["trusted documents reload"] = h.trusted.Run
+	}
+	if file, ok := keyset.(*keyring.File); ok {
+		reloader := &keyring.Reloader{File: file, Vault: g.sealer, Check: g.db.AcceptsKeyset, Every: keysetPoll, Logger: g.logger}
+		// Whoever rotates keys waits for this replica now. A key that was made
+		// primary before is in the file.
+		if err := reloader.Reload(ctx); err != nil {
+			return nil, fmt.Errorf("TOKEN_KEYSET_FILE: %w", err)
+		}
+		tasks["keyset reload"] = reloader.Run
+	}
+	return tasks, nil
 }
 
 // run serves until ctx ends, and then finishes what was begun before the database
