@@ -200,7 +200,7 @@ func library(t *testing.T, name, content string) {
 
 func TestTrustedDocumentsOfEachTool(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob(filepath.Join("..", "documents", "testdata", "*.json"))
+	files, err := filepath.Glob(filepath.Join("..", "persisted", "testdata", "*.json"))
 	if err != nil || len(files) < 4 {
 		t.Fatalf("got %d files, %v", len(files), err)
 	}
