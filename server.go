@@ -83,7 +83,7 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 		return err
 	}
 	defer traces.Close(ctx)
-	h, err := build(ctx, &cfg, db, sealer, metrics, traces, logger)
+	h, err := build(ctx, ground{cfg: &cfg, db: db, sealer: sealer, metrics: metrics, traces: traces, logger: logger})
 	if err != nil {
 		return err
 	}

@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 	"time"
 
 	"galaxygate/graph"
 	"galaxygate/internal/config"
 	"galaxygate/internal/persisted"
-	"galaxygate/internal/telemetry"
 )
 
 // documentsPoll is how often the file of trusted documents is looked at.
@@ -53,15 +51,15 @@ func printDocuments(cfg *config.Config, out io.Writer) error {
 }
 
 // loadDocuments returns the trusted documents; nil where any operation may run.
-func loadDocuments(ctx context.Context, cfg *config.Config, metrics *telemetry.Metrics, logger *slog.Logger) (*persisted.File, error) {
-	if cfg.TrustedDocuments == "" {
+func (g ground) loadDocuments(ctx context.Context) (*persisted.File, error) {
+	if g.cfg.TrustedDocuments == "" {
 		return nil, nil
 	}
-	file := &persisted.File{Name: cfg.TrustedDocuments, Schema: graph.Schema(), Every: documentsPoll, Logger: logger}
+	file := &persisted.File{Name: g.cfg.TrustedDocuments, Schema: graph.Schema(), Every: documentsPoll, Logger: g.logger}
 	if err := file.Load(ctx); err != nil {
 		return nil, documentsProblem(err)
 	}
-	metrics.Gauge("galaxygate_trusted_documents", "Operations that may run, where only known ones may.",
+	g.metrics.Gauge("galaxygate_trusted_documents", "Operations that may run, where only known ones may.",
 		func() float64 { return float64(file.Manifest().Len()) })
 	return file, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"galaxygate/internal/errcode"
 	"galaxygate/internal/persisted"
 )
 
@@ -123,7 +124,7 @@ func (p byName) onlyTrusted(ctx context.Context, params *graphql.RawParams, name
 		p.observe(kindTrusted, resultMiss)
 		return notFound()
 	case !manifest.Knows(query):
-		return p.refuse(kindTrusted, refuse(codeNotAllowed, "Only operations that the gateway knows are run here."))
+		return p.refuse(kindTrusted, refuse(errcode.NotAllowed, "Only operations that the gateway knows are run here."))
 	case unknown:
 		return p.refuse(kindTrusted, differ())
 	}
@@ -185,9 +186,9 @@ func readName(extensions map[string]any) (documentName, *gqlerror.Error) {
 	case string:
 		name.id = id
 	default:
-		return name, refuse(codeBadUserInput, "The parameter documentId must be a string.")
+		return name, refuse(errcode.BadUserInput, "The parameter documentId must be a string.")
 	}
-	malformed := refuse(codeBadUserInput, "The extension persistedQuery must be an object with a version and a sha256Hash.")
+	malformed := refuse(errcode.BadUserInput, "The extension persistedQuery must be an object with a version and a sha256Hash.")
 	switch apollo := extensions["persistedQuery"].(type) {
 	case nil:
 	case map[string]any:
@@ -230,7 +231,7 @@ func (n documentName) all() []string {
 func (n documentName) digest() (hash persisted.Hash, _ *gqlerror.Error) {
 	byHash, ok := persisted.ParseHash(n.hash)
 	if n.hash != "" && !ok {
-		return hash, refuse(codeBadUserInput, "The sha256Hash must be 64 hexadecimal digits.")
+		return hash, refuse(errcode.BadUserInput, "The sha256Hash must be 64 hexadecimal digits.")
 	}
 	byID, ok := persisted.ParsePrefixed(n.id)
 	switch {
@@ -245,13 +246,13 @@ func (n documentName) digest() (hash persisted.Hash, _ *gqlerror.Error) {
 }
 
 // notFound is worded as Apollo's clients know it: they then send the text.
-func notFound() *gqlerror.Error { return refuse(codePersistedNotFound, "PersistedQueryNotFound") }
+func notFound() *gqlerror.Error { return refuse(errcode.PersistedNotFound, "PersistedQueryNotFound") }
 
 // notSupported is worded as Apollo's clients know it: they then send texts alone.
 func notSupported() *gqlerror.Error {
-	return refuse(codePersistedNotSupported, "PersistedQueryNotSupported")
+	return refuse(errcode.PersistedNotSupported, "PersistedQueryNotSupported")
 }
 
 func differ() *gqlerror.Error {
-	return refuse(codeBadUserInput, "The document and what it is named by are not the same.")
+	return refuse(errcode.BadUserInput, "The document and what it is named by are not the same.")
 }

@@ -17,33 +17,13 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"galaxygate/graph/model"
+	"galaxygate/internal/errcode"
 	"galaxygate/internal/grant"
 	"galaxygate/internal/plan"
 	"galaxygate/internal/retry"
 	"galaxygate/internal/secret"
 	"galaxygate/internal/session"
 	"galaxygate/internal/upstream"
-)
-
-// The values of extensions.code that this package gives.
-const (
-	codeUnauthenticated     = "UNAUTHENTICATED"
-	codeReauthentication    = "REAUTHENTICATION_REQUIRED"
-	codeInsufficientScope   = "INSUFFICIENT_SCOPE"
-	codeForbidden           = "FORBIDDEN"
-	codeNotFound            = "NOT_FOUND"
-	codeBadUserInput        = "BAD_USER_INPUT"
-	codeUpstreamUnavailable = "UPSTREAM_UNAVAILABLE"
-	codeUpstreamRateLimited = "UPSTREAM_RATE_LIMITED"
-	codeUpstreamError       = "UPSTREAM_ERROR"
-	codeTooComplex          = "QUERY_TOO_COMPLEX"
-	codeParseFailed         = "GRAPHQL_PARSE_FAILED"
-	codeValidationFailed    = "GRAPHQL_VALIDATION_FAILED"
-	codeInternal            = "INTERNAL_SERVER_ERROR"
-
-	codePersistedNotFound     = "PERSISTED_QUERY_NOT_FOUND"
-	codePersistedNotSupported = "PERSISTED_QUERY_NOT_SUPPORTED"
-	codeNotAllowed            = "OPERATION_NOT_ALLOWED"
 )
 
 // The values of extensions.service.
@@ -63,18 +43,19 @@ type codedError struct {
 func (e *codedError) Error() string { return e.code + ": " + e.message }
 
 func unauthenticated(loginURL string) *codedError {
-	return &codedError{codeUnauthenticated, "Sign in first.", map[string]any{"loginUrl": loginURL}}
+	return &codedError{errcode.Unauthenticated, "Sign in first.", map[string]any{"loginUrl": loginURL}}
 }
 
 func insufficientScope(required, missing []string, consentURL string) error {
 	message := "This needs the user's consent to " + strings.Join(missing, " and ") + "."
-	return &codedError{codeInsufficientScope, message, map[string]any{
+	return &codedError{errcode.InsufficientScope, message, map[string]any{
 		"requiredScopes": required, "missingScopes": missing, "consentUrl": consentURL,
 	}}
 }
 
-func forbidden(message string) error { return &codedError{code: codeForbidden, message: message} }
-func badInput(message string) error  { return &codedError{code: codeBadUserInput, message: message} }
+func forbidden(message string) error { return &codedError{code: errcode.Forbidden, message: message} }
+
+func badInput(message string) error { return &codedError{code: errcode.BadUserInput, message: message} }
 
 // presenter turns every error into one with extensions.code, once.
 type presenter struct {
@@ -119,17 +100,17 @@ func (p presenter) code(ctx context.Context, err error) *codedError {
 	case errors.As(err, &coded):
 		return coded
 	case errors.Is(err, upstream.ErrAccountNotShown):
-		return &codedError{code: codeNotFound, message: "Galaxy does not show this account, so it cannot be changed here."}
+		return &codedError{code: errcode.NotFound, message: "Galaxy does not show this account, so it cannot be changed here."}
 	case errors.Is(err, upstream.ErrAccountNotFound):
-		return &codedError{code: codeNotFound, message: "There is no such account."}
+		return &codedError{code: errcode.NotFound, message: "There is no such account."}
 	case errors.Is(err, grant.ErrSignedOut):
 		return unauthenticated(loginURL(p.publicURL))
 	case errors.Is(err, session.ErrNotFound):
-		return &codedError{code: codeNotFound, message: "There is no such session."}
+		return &codedError{code: errcode.NotFound, message: "There is no such session."}
 	case errors.As(err, &input):
-		return &codedError{code: codeBadUserInput, message: input.Argument + " " + input.Problem + "."}
+		return &codedError{code: errcode.BadUserInput, message: input.Argument + " is too long."}
 	case errors.Is(err, model.ErrNotURL):
-		return &codedError{code: codeBadUserInput, message: "A URL must be absolute, or a path of the gateway's."}
+		return &codedError{code: errcode.BadUserInput, message: "A URL must be absolute, or a path of the gateway's."}
 	case errors.Is(err, grant.ErrReauthenticationRequired), errors.Is(err, grant.ErrNotFound):
 		return p.reauthenticate(err)
 	case errors.As(err, &galaxy):
@@ -137,11 +118,11 @@ func (p presenter) code(ctx context.Context, err error) *codedError {
 	case errors.As(err, &failed):
 		return p.passportError(failed)
 	case errors.Is(err, grant.ErrTokenRejected):
-		return &codedError{codeUpstreamError, "Passport refuses the access token.", map[string]any{"service": servicePassport}}
+		return &codedError{errcode.UpstreamError, "Passport refuses the access token.", map[string]any{"service": servicePassport}}
 	case errors.Is(err, retry.ErrLater):
 		return p.unavailable(ctx, err)
 	case ctx.Err() != nil:
-		return &codedError{code: codeInternal, message: "The operation took too long, or the client has gone."}
+		return &codedError{code: errcode.Internal, message: "The operation took too long, or the client has gone."}
 	default:
 		return p.internal(ctx, "internal error", err.Error())
 	}
@@ -152,21 +133,21 @@ func (p presenter) reauthenticate(err error) *codedError {
 	if f := (*grant.Failure)(nil); errors.As(err, &f) {
 		extensions["reason"] = f.Reason
 	}
-	return &codedError{codeReauthentication, "The user must sign in again.", extensions}
+	return &codedError{errcode.Reauthentication, "The user must sign in again.", extensions}
 }
 
 func galaxyError(e *upstream.Error) *codedError {
 	switch e.Kind {
 	case upstream.RateLimited:
-		return away(codeUpstreamRateLimited, "Galaxy allows no more requests now.", serviceGalaxy, e.RetryAfter, e.Message)
+		return away(errcode.UpstreamRateLimited, "Galaxy allows no more requests now.", serviceGalaxy, e.RetryAfter, e.Message)
 	case upstream.Forbidden:
-		return &codedError{codeForbidden, "Galaxy does not allow this.", map[string]any{
+		return &codedError{errcode.Forbidden, "Galaxy does not allow this.", map[string]any{
 			"service": serviceGalaxy, "upstreamMessage": e.Message,
 		}}
 	case upstream.Failed, upstream.TokenRejected:
-		return away(codeUpstreamError, "Galaxy answers with an error.", serviceGalaxy, 0, e.Message)
+		return away(errcode.UpstreamError, "Galaxy answers with an error.", serviceGalaxy, 0, e.Message)
 	default:
-		return away(codeUpstreamUnavailable, "Galaxy cannot be asked now.", serviceGalaxy, e.RetryAfter, e.Message)
+		return away(errcode.UpstreamUnavailable, "Galaxy cannot be asked now.", serviceGalaxy, e.RetryAfter, e.Message)
 	}
 }
 
@@ -175,9 +156,9 @@ func (p presenter) passportError(f *grant.Failure) *codedError {
 	case f.Kind == grant.SignInAgain:
 		return p.reauthenticate(f)
 	case f.Status == http.StatusTooManyRequests:
-		return away(codeUpstreamRateLimited, "Passport allows no more requests now.", servicePassport, f.RetryAfter, f.Message)
+		return away(errcode.UpstreamRateLimited, "Passport allows no more requests now.", servicePassport, f.RetryAfter, f.Message)
 	default:
-		return away(codeUpstreamUnavailable, "Passport cannot be asked now.", servicePassport, f.RetryAfter, f.Message)
+		return away(errcode.UpstreamUnavailable, "Passport cannot be asked now.", servicePassport, f.RetryAfter, f.Message)
 	}
 }
 
@@ -212,7 +193,7 @@ func (p presenter) unavailable(ctx context.Context, err error) *codedError {
 			p.logger.WarnContext(ctx, "store not available", "path", graphql.GetPath(ctx).String(), "error", secret.Scrub(err.Error()))
 		})
 	}
-	return &codedError{codeInternal, "The service is not available right now. You are not signed out.", map[string]any{
+	return &codedError{errcode.Internal, "The service is not available right now. You are not signed out.", map[string]any{
 		"retryAfter": 1,
 	}}
 }
@@ -223,7 +204,7 @@ func (p presenter) internal(ctx context.Context, event, cause string, attrs ...a
 	id := rand.Text()
 	attrs = append(attrs, "error_id", id, "path", graphql.GetPath(ctx).String(), "error", secret.Scrub(cause))
 	p.logger.ErrorContext(ctx, event, attrs...) //nolint:sloglint // both callers' messages are constant
-	return &codedError{codeInternal, "Internal error. Error ID: " + id, map[string]any{"errorId": id}}
+	return &codedError{errcode.Internal, "Internal error. Error ID: " + id, map[string]any{"errorId": id}}
 }
 
 // recovered implements graphql.RecoverFunc.

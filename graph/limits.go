@@ -11,6 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"galaxygate/internal/document"
+	"galaxygate/internal/errcode"
 	"galaxygate/internal/plan"
 )
 
@@ -99,7 +100,7 @@ func (g *gate) MutateOperationParameters(ctx context.Context, params *graphql.Ra
 	}
 	if operation := d.Operations.ForName(params.OperationName); operation != nil {
 		if problem := document.CheckVariables(g.schema, operation, params.Variables); problem != nil {
-			return refuse(codeBadUserInput, problem.Error())
+			return refuse(errcode.BadUserInput, problem.Error())
 		}
 	}
 	graphql.GetOperationContext(ctx).Stats.SetExtension(entryExtension, &entry{document: d})
@@ -129,7 +130,7 @@ func undecided(operation *graphql.OperationContext) *gqlerror.Error {
 	for _, v := range operation.Operation.VariableDefinitions {
 		value, given := operation.Variables[v.Variable]
 		if given && value == nil && v.Type.Name() == "Boolean" && slices.Contains(plan.Conditions(operation.Operation), v.Variable) {
-			return refuse(codeBadUserInput, "Variable $"+v.Variable+": must be true or false, for @skip and @include.")
+			return refuse(errcode.BadUserInput, "Variable $"+v.Variable+": must be true or false, for @skip and @include.")
 		}
 	}
 	return nil
@@ -139,11 +140,11 @@ func undecided(operation *graphql.OperationContext) *gqlerror.Error {
 func (g *gate) misused(size document.Size) *gqlerror.Error {
 	switch {
 	case size.Introspects && !g.introspection:
-		return refuse(codeValidationFailed, "Introspection is off.")
+		return refuse(errcode.ValidationFailed, "Introspection is off.")
 	case size.Masked:
-		return refuse(codeValidationFailed, "The alias __typename is another field's name.")
+		return refuse(errcode.ValidationFailed, "The alias __typename is another field's name.")
 	case size.LongestAlias > maxAlias:
-		return refuse(codeTooComplex, fmt.Sprintf("An alias has %d characters; %d are allowed.", size.LongestAlias, maxAlias))
+		return refuse(errcode.TooComplex, fmt.Sprintf("An alias has %d characters; %d are allowed.", size.LongestAlias, maxAlias))
 	}
 	return nil
 }
@@ -162,11 +163,11 @@ func (g *gate) tooMuch(size document.Size) *gqlerror.Error {
 		{size.Cost, limits.Cost, "The operation costs %d; %d is allowed", "ask for fewer items with `first`, or for fewer fields"},
 	} {
 		if l.limit > 0 && l.got > int64(l.limit) {
-			return refuse(codeTooComplex, fmt.Sprintf(l.format+": "+l.how+".", l.got, l.limit))
+			return refuse(errcode.TooComplex, fmt.Sprintf(l.format+": "+l.how+".", l.got, l.limit))
 		}
 	}
 	if limits.Cost > 0 && size.Introspected > maxIntrospected {
-		return refuse(codeTooComplex, fmt.Sprintf(
+		return refuse(errcode.TooComplex, fmt.Sprintf(
 			"The operation selects %d fields of the schema; %d are allowed.", size.Introspected, maxIntrospected))
 	}
 	return nil
@@ -180,9 +181,9 @@ func refuse(code, message string) *gqlerror.Error {
 // all of them of it.
 func refused(refusal *document.Refusal) *gqlerror.Error {
 	code := map[document.Kind]string{
-		document.NotParsed:  codeParseFailed,
-		document.Invalid:    codeValidationFailed,
-		document.TooComplex: codeTooComplex,
+		document.NotParsed:  errcode.ParseFailed,
+		document.Invalid:    errcode.ValidationFailed,
+		document.TooComplex: errcode.TooComplex,
 	}[refusal.Kind]
 	for _, err := range refusal.Errors {
 		if err.Extensions == nil {

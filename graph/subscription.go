@@ -8,6 +8,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"galaxygate/graph/model"
+	"galaxygate/internal/errcode"
 	"galaxygate/internal/session"
 )
 
@@ -33,7 +34,7 @@ func (oneStream) MutateOperationContext(_ context.Context, o *graphql.OperationC
 		return nil
 	}
 	if fields := graphql.CollectFields(o, o.Operation.SelectionSet, []string{"Subscription"}); len(fields) != 1 {
-		return refuse(codeValidationFailed, "A subscription must select one field of its root.")
+		return refuse(errcode.ValidationFailed, "A subscription must select one field of its root.")
 	}
 	return nil
 }

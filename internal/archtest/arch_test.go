@@ -16,7 +16,7 @@ const module = "galaxygate/"
 
 // leaves may be imported by every room.
 var leaves = []string{
-	"internal/audit", "internal/background", "internal/cache", "internal/failpoint",
+	"internal/audit", "internal/background", "internal/cache", "internal/errcode", "internal/failpoint",
 	"internal/recent", "internal/redirect",
 	"internal/retry", "internal/scope", "internal/secret",
 }
@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"internal/devrollup":   {},
 	"internal/document":    {},
 	"internal/e2e":         {},
+	"internal/errcode":     {},
 	"internal/failpoint":   {},
 	"internal/galaxydiff":  {},
 	"internal/grant":       {},

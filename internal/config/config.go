@@ -236,7 +236,7 @@ func (c *Config) Print(w io.Writer) error {
 		return err
 	}
 	for _, v := range c.variables {
-		if _, err := fmt.Fprintf(w, "%-25s %-45s # %s\n", v.name, v.show(), v.origin); err != nil {
+		if _, err := fmt.Fprintf(w, "%-*s %-45s # %s\n", longestName(c.variables), v.name, v.show(), v.origin); err != nil {
 			return err
 		}
 	}
@@ -251,14 +251,24 @@ func (c *Config) Print(w io.Writer) error {
 // Describe writes every variable with its default and its meaning, for --help.
 func Describe(w io.Writer) error {
 	c := Config{Development: true}
-	for _, v := range table(&c, &Environment{}) {
+	variables := table(&c, &Environment{})
+	for _, v := range variables {
 		line := v.help
 		if v.fallback != "" {
 			line += " (default " + v.fallback + ")"
 		}
-		if _, err := fmt.Fprintf(w, "  %-25s %s\n", v.name, line); err != nil {
+		if _, err := fmt.Fprintf(w, "  %-*s %s\n", longestName(variables), v.name, line); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// longestName is how wide the column of the variables' names is.
+func longestName(variables []variable) int {
+	width := 0
+	for _, v := range variables {
+		width = max(width, len(v.name))
+	}
+	return width
 }

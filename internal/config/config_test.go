@@ -266,7 +266,7 @@ func TestPrintMasksSecrets(t *testing.T) {
 	if strings.Contains(out.String(), "hush") {
 		t.Errorf("a secret is shown:\n%s", out.String())
 	}
-	for _, want := range []string{"postgres://gate:***@db.example.com", "ROLLUP_CLIENT_SECRET      ***", "# mode: production", "# environment", "# default", "# NATIVE_CLIENT_IDS is set, and has no effect", "REDIS_URL                 ***"} {
+	for _, want := range []string{"postgres://gate:***@db.example.com", "\nROLLUP_CLIENT_SECRET               ***", "# mode: production", "# environment", "# default", "# NATIVE_CLIENT_IDS is set, and has no effect", "\nREDIS_URL                          ***"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, out.String())
 		}

@@ -36,7 +36,7 @@ const traceExporters = "otlp, console or none"
 func traceVariables(t *Traces) []variable {
 	protocol := oneOf("grpc", "http/protobuf", "http/json")
 	return []variable{
-		boolean("OTEL_SDK_DISABLED", "no traces at all", func() bool { return false }, &t.Disabled),
+		boolean("OTEL_SDK_DISABLED", "no traces at all", &t.Disabled),
 		text("OTEL_SERVICE_NAME", "the name that traces give the gateway", "galaxygate", &t.ServiceName, nil),
 		text("OTEL_RESOURCE_ATTRIBUTES", "what else traces say of the gateway, name=value separated by commas", "", &t.Attributes, nil),
 		text("OTEL_TRACES_EXPORTER", "otlp, console or none (otlp where an endpoint is set, else none)", "", &t.Exporter, exporterList),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -70,7 +71,7 @@ func table(c *Config, env *Environment) []variable {
 			parse:    func(s string) error { return database(s, &c.DatabaseURL) },
 			show:     func() string { return redacted(c.DatabaseURL) },
 		},
-		boolean("AUTO_MIGRATE", "migrate the database at start (SQLite: always the default)", func() bool { return c.SQLite() }, &c.AutoMigrate),
+		automatic("AUTO_MIGRATE", "migrate the database at start; auto: only SQLite", func() bool { return c.SQLite() }, &c.AutoMigrate),
 		hidden("REDIS_URL", "redis://…, rediss://… or unix://path: what replicas share for speed", &c.RedisURL),
 		text("ROLLUP_ISSUER", "the OpenID Provider, e.g. https://passport.rollup.id", "", &c.Issuer, secureURL).require(production),
 		text("ROLLUP_CLIENT_ID", "the application's client ID at the provider", "", &c.ClientID, nil).require(production),
@@ -80,7 +81,7 @@ func table(c *Config, env *Environment) []variable {
 			parse: func(s string) error { return scopes(s, &c.Scopes) },
 			show:  func() string { return strings.Join(c.Scopes, " ") },
 		},
-		boolean("ROLLUP_REQUIRE_NONCE", "refuse an ID token without nonce (not for *.rollup.id)", func() bool { return nonce }, &c.RequireNonce),
+		automatic("ROLLUP_REQUIRE_NONCE", "refuse an ID token without nonce; auto: but for *.rollup.id, and in development", func() bool { return nonce }, &c.RequireNonce),
 		duration("ROLLUP_ASSUMED_TOKEN_LIFE", "the life of an access token that does not tell its own", "5m", &c.AssumedLife),
 		durationOrNone("REFRESH_TOKEN_LIFE", "the life of a refresh token that does not tell its own (*.rollup.id: 2160h); 0: unknown", refreshLife, &c.RefreshLife),
 		durationOrNone("ROTATION_GRACE", "for how long the provider takes a replaced refresh token once more; 0: not at all", "0", &c.RotationGrace),
@@ -106,8 +107,8 @@ func table(c *Config, env *Environment) []variable {
 		number("SWEEP_RATE", "refreshes a minute that keep grants alive, of each replica; 0: none", 30, &c.SweepRate),
 		duration("SESSION_RETENTION", "how long a session is kept that has ended", "720h", &c.SessionRetention),
 		durationOrNone("AUDIT_RETENTION", "how long a row of the audit log is kept; 0: for ever", "8760h", &c.AuditRetention),
-		boolean("PLAYGROUND", "GraphiQL at /", func() bool { return dev }, &c.Playground),
-		boolean("INTROSPECTION", "answer introspection queries", func() bool { return dev }, &c.Introspection),
+		automatic("PLAYGROUND", "GraphiQL at /; auto: in development", func() bool { return dev }, &c.Playground),
+		automatic("INTROSPECTION", "answer introspection queries; auto: in development", func() bool { return dev }, &c.Introspection),
 		text("TRUSTED_DOCUMENTS", "a file of known operations: nothing else runs", "", &c.TrustedDocuments, fileName),
 		number("MAX_QUERY_DEPTH", "nesting of an operation; 0: no limit, which lets one operation exhaust the memory", 15, &c.MaxDepth),
 		number("MAX_QUERY_COMPLEXITY", "cost of an operation, as @cost and @listSize of the schema say; 0: no limit", 10000, &c.MaxComplexity),
@@ -191,25 +192,34 @@ func durationOrNone(name, help, fallback string, to *time.Duration) variable {
 	return v
 }
 
-// boolean is false or true; fallback is asked once the variables before it are
-// read.
-func boolean(name, help string, fallback func() bool, to *bool) variable {
+// boolean is true or false, which is the fallback.
+func boolean(name, help string, to *bool) variable {
 	return variable{
-		name: name, help: help, fallback: "auto",
-		parse: func(s string) error {
-			if s == "auto" {
-				*to = fallback()
-				return nil
-			}
-			b, err := strconv.ParseBool(s)
-			if err != nil {
+		name: name, help: help, fallback: "false",
+		parse: func(s string) (err error) {
+			if *to, err = strconv.ParseBool(s); err != nil {
 				return errors.New("must be true or false")
 			}
-			*to = b
 			return nil
 		},
 		show: func() string { return strconv.FormatBool(*to) },
 	}
+}
+
+// automatic is a boolean, or auto: then fallback is asked, once the variables before
+// it are read.
+func automatic(name, help string, fallback func() bool, to *bool) variable {
+	v := boolean(name, help, to)
+	parse := v.parse
+	v.fallback = "auto"
+	v.parse = func(s string) error {
+		if s == "auto" {
+			*to = fallback()
+			return nil
+		}
+		return parse(s)
+	}
+	return v
 }
 
 func number[N int | int64](name, help string, fallback N, to *N) variable {
@@ -218,7 +228,7 @@ func number[N int | int64](name, help string, fallback N, to *N) variable {
 		parse: func(s string) error {
 			n, err := strconv.ParseInt(s, 10, 32)
 			if err != nil || n < 0 {
-				return errors.New("must be a whole number, 0 or more")
+				return fmt.Errorf("must be a whole number from 0 to %d", math.MaxInt32)
 			}
 			*to = N(n)
 			return nil

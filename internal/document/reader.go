@@ -80,13 +80,10 @@ func NewReader(schema *ast.Schema, maxTokens int, suggest bool) *Reader {
 	}
 }
 
-// Remembered returns the document of that text, if it is remembered.
-func (r *Reader) Remembered(text string) (*Document, bool) { return r.read.GetIfPresent(text) }
-
 // Read returns the document of that text, or why there is none. The number of tokens
 // of one that is trusted is not limited.
 func (r *Reader) Read(text string, trusted bool) (*Document, *Refusal) {
-	if d, ok := r.Remembered(text); ok {
+	if d, ok := r.read.GetIfPresent(text); ok {
 		return d, nil
 	}
 	most := math.MaxInt

@@ -15,6 +15,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"galaxygate/internal/background"
+	"galaxygate/internal/errcode"
 )
 
 // The bounds of a connection.
@@ -271,7 +272,7 @@ func (c *connection) subscribe(ctx context.Context, m message) error {
 	case c.leaving:
 		return nil
 	case len(c.operations) >= maxOperations:
-		busy := Refusal{Code: CodeRateLimited, Message: "Too many operations are under way on this connection."}
+		busy := Refusal{Code: errcode.RateLimited, Message: "Too many operations are under way on this connection."}
 		c.writeErrors(ctx, m.id, gqlerror.List{busy.graphQL(ctx)})
 		return nil
 	}

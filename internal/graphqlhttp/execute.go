@@ -8,6 +8,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"galaxygate/internal/errcode"
 )
 
 // ErrSignedOut means that a session is not live, or not any more.
@@ -33,10 +35,10 @@ func prepare(
 	if operation.Doc != nil && operation.Operation == nil { // gqlgen's error quotes the name
 		errs = gqlerror.List{{
 			Message:    "The parameter operationName must name an operation of the document; it may be left out where there is one.",
-			Extensions: map[string]any{"code": codeValidationFailed},
+			Extensions: map[string]any{"code": errcode.ValidationFailed},
 		}}
 	}
-	return nil, exec.DispatchError(graphql.WithOperationContext(ctx, operation), sayWhich(errs))
+	return nil, exec.DispatchError(graphql.WithOperationContext(ctx, operation), errs)
 }
 
 // run executes the operation, and calls emit with each of its responses until there

@@ -15,6 +15,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/coder/websocket"
 	"github.com/google/go-cmp/cmp"
+
+	"galaxygate/internal/errcode"
 )
 
 // FuzzAccept holds the choice of a media type against what is true of any.
@@ -127,13 +129,13 @@ func wantEither(t *testing.T, params *graphql.RawParams, refusal *Refusal) {
 		t.Fatalf("got %+v and %+v", params, refusal)
 	}
 	if refusal != nil {
-		if refusal.Status != http.StatusBadRequest || refusal.Code != CodeBadUserInput || refusal.Message == "" {
+		if refusal.Status != http.StatusBadRequest || refusal.Code != errcode.BadUserInput || refusal.Message == "" {
 			t.Errorf("got %+v", refusal)
 		}
 		return
 	}
 	_, persisted := params.Extensions["persistedQuery"]
-	id, named := params.Extensions[DocumentID]
+	id, named := params.Extensions[extensionID]
 	if text, _ := id.(string); named && text == "" {
 		t.Errorf("got the document's ID %v", id)
 	}
@@ -150,9 +152,9 @@ func wantSame(t *testing.T, params *graphql.RawParams) {
 	values.Set("operationName", params.OperationName)
 	extensions := make(map[string]any, len(params.Extensions))
 	for name, value := range params.Extensions {
-		if name == DocumentID {
-			members[DocumentID] = value
-			values.Set(DocumentID, value.(string))
+		if name == extensionID {
+			members[extensionID] = value
+			values.Set(extensionID, value.(string))
 			continue
 		}
 		extensions[name] = value

@@ -14,12 +14,14 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"galaxygate/internal/errcode"
 )
 
 // badRequest is the refusal of a request that cannot be read. Its message never
 // quotes it.
 func badRequest(message string) *Refusal {
-	return &Refusal{Status: http.StatusBadRequest, Code: CodeBadUserInput, Message: message}
+	return &Refusal{Status: http.StatusBadRequest, Code: errcode.BadUserInput, Message: message}
 }
 
 // badParameters is the refusal of a request that can be read, and is not one of
@@ -30,9 +32,9 @@ func badParameters(message string) *Refusal {
 	return refusal
 }
 
-// DocumentID is the member of a request's extensions in which its parameter
+// extensionID is the member of a request's extensions in which its parameter
 // documentId travels to the executor: a string that is not empty.
-const DocumentID = "documentId"
+const extensionID = "documentId"
 
 // readRequest reads the parameters of a GraphQL request by POST, GET or HEAD, or
 // says why there are none. A body may have that many bytes; 0 is no limit.
@@ -55,7 +57,7 @@ func readPost(w http.ResponseWriter, r *http.Request, maxBytes int64) (*graphql.
 	if !isPlainJSON(r.Header) {
 		return nil, &Refusal{
 			Status:  http.StatusUnsupportedMediaType,
-			Code:    CodeBadUserInput,
+			Code:    errcode.BadUserInput,
 			Message: "The request body must be application/json in UTF-8, without a content encoding.",
 		}
 	}
@@ -74,7 +76,7 @@ func readPost(w http.ResponseWriter, r *http.Request, maxBytes int64) (*graphql.
 		w.Header().Set("Connection", "close")
 		return nil, &Refusal{
 			Status:  http.StatusRequestTimeout,
-			Code:    CodeBadUserInput,
+			Code:    errcode.BadUserInput,
 			Message: "The request body took too long.",
 		}
 	case err != nil:
@@ -86,7 +88,7 @@ func readPost(w http.ResponseWriter, r *http.Request, maxBytes int64) (*graphql.
 func tooLarge() *Refusal {
 	return &Refusal{
 		Status:  http.StatusRequestEntityTooLarge,
-		Code:    CodeBadUserInput,
+		Code:    errcode.BadUserInput,
 		Message: "The request body is too large.",
 	}
 }
@@ -177,14 +179,14 @@ func parseParams(members map[string]json.RawMessage) (*graphql.RawParams, *Refus
 // setDocumentID puts the parameter documentId where the executor finds it, and
 // nothing else there: an extension of its name is not the parameter.
 func setDocumentID(p *graphql.RawParams, id *string) {
-	delete(p.Extensions, DocumentID)
+	delete(p.Extensions, extensionID)
 	if id == nil {
 		return
 	}
 	if p.Extensions == nil {
 		p.Extensions = make(map[string]any, 1)
 	}
-	p.Extensions[DocumentID] = *id
+	p.Extensions[extensionID] = *id
 }
 
 // decode reads what is known to be JSON, with numbers as they are written, and

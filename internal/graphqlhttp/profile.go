@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/99designs/gqlgen/graphql"
+
+	"galaxygate/internal/errcode"
 )
 
 // Profile is a reading of GraphQL over HTTP: which status and media type an answer
@@ -67,13 +69,13 @@ func (p Profile) responded(response *graphql.Response, media string) (int, strin
 func unexecuted(response *graphql.Response, invalid int) int {
 	for _, err := range response.Errors {
 		switch err.Extensions["code"] {
-		case codeParseFailed:
+		case errcode.ParseFailed:
 			return http.StatusBadRequest
-		case CodeForbidden, codeNotAllowed:
+		case errcode.Forbidden, errcode.NotAllowed:
 			return http.StatusForbidden
-		case CodeRateLimited:
+		case errcode.RateLimited:
 			return http.StatusTooManyRequests
-		case CodeInternal:
+		case errcode.Internal:
 			return http.StatusInternalServerError
 		}
 	}

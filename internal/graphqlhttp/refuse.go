@@ -11,6 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"galaxygate/internal/audit"
+	"galaxygate/internal/errcode"
 )
 
 // Refusal is why a request is not served.
@@ -23,22 +24,9 @@ type Refusal struct {
 	malformed bool // it was read, and is no request of GraphQL over HTTP
 }
 
-// The codes of the GraphQL errors that this package and the middleware before it
-// make, and those of the executor's that have a status of their own.
-const (
-	CodeBadUserInput = "BAD_USER_INPUT"
-	CodeForbidden    = "FORBIDDEN"
-	CodeRateLimited  = "RATE_LIMITED"
-	CodeInternal     = "INTERNAL_SERVER_ERROR"
-
-	codeNotAllowed       = "OPERATION_NOT_ALLOWED"
-	codeParseFailed      = "GRAPHQL_PARSE_FAILED"
-	codeValidationFailed = "GRAPHQL_VALIDATION_FAILED"
-)
-
 // InternalError is the answer to what went wrong in this process.
 func InternalError() Refusal {
-	return Refusal{Status: http.StatusInternalServerError, Code: CodeInternal, Message: "Internal error."}
+	return Refusal{Status: http.StatusInternalServerError, Code: errcode.Internal, Message: "Internal error."}
 }
 
 // Unavailable is the answer where it cannot be told now who is calling: nobody is
@@ -46,7 +34,7 @@ func InternalError() Refusal {
 func Unavailable() Refusal {
 	return Refusal{
 		Status:     http.StatusServiceUnavailable,
-		Code:       CodeInternal,
+		Code:       errcode.Internal,
 		Message:    "The service is not available right now. You are not signed out.",
 		RetryAfter: time.Second,
 	}
@@ -55,7 +43,7 @@ func Unavailable() Refusal {
 // Text is what the caller reads: the message, and for an internal error the
 // request's ID, by which the log tells more.
 func (f Refusal) Text(ctx context.Context) string {
-	if id := audit.ActorFrom(ctx).RequestID; f.Code == CodeInternal && id != "" {
+	if id := audit.ActorFrom(ctx).RequestID; f.Code == errcode.Internal && id != "" {
 		return f.Message + " Request ID: " + id
 	}
 	return f.Message
@@ -133,7 +121,7 @@ func writeResult(w http.ResponseWriter, status int, res result) {
 	body, err := res.encode()
 	if err != nil {
 		status = http.StatusInternalServerError
-		body = []byte(`{"errors":[{"message":"Internal error.","extensions":{"code":"` + CodeInternal + `"}}]}`)
+		body = []byte(`{"errors":[{"message":"Internal error.","extensions":{"code":"` + errcode.Internal + `"}}]}`)
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)

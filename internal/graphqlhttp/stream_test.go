@@ -20,6 +20,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"go.uber.org/goleak"
 
+	"galaxygate/internal/errcode"
 	"galaxygate/internal/graphqlhttp"
 )
 
@@ -160,7 +161,7 @@ func (p *place) admit(context.Context) *graphqlhttp.Refusal {
 		return nil
 	}
 	return &graphqlhttp.Refusal{
-		Status: http.StatusTooManyRequests, Code: graphqlhttp.CodeRateLimited, Message: "Too many requests.", RetryAfter: 7 * time.Second,
+		Status: http.StatusTooManyRequests, Code: errcode.RateLimited, Message: "Too many requests.", RetryAfter: 7 * time.Second,
 	}
 }
 

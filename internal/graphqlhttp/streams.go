@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"galaxygate/internal/background"
+	"galaxygate/internal/errcode"
 )
 
 // The transports whose streams are counted.
@@ -104,15 +105,15 @@ func (o *stream) admit() *Refusal {
 	switch {
 	case s.closed:
 		return &Refusal{
-			Status: http.StatusServiceUnavailable, Code: CodeInternal, Message: "The service is stopping.", RetryAfter: time.Second,
+			Status: http.StatusServiceUnavailable, Code: errcode.Internal, Message: "The service is stopping.", RetryAfter: time.Second,
 		}
 	case s.limits.All > 0 && open >= s.limits.All:
 		return &Refusal{
-			Status: http.StatusServiceUnavailable, Code: CodeInternal, Message: "Too many streams are open.", RetryAfter: streamRetry,
+			Status: http.StatusServiceUnavailable, Code: errcode.Internal, Message: "Too many streams are open.", RetryAfter: streamRetry,
 		}
 	case s.full(o.caller):
 		return &Refusal{
-			Status: http.StatusTooManyRequests, Code: CodeRateLimited, Message: "You have too many streams open.", RetryAfter: streamRetry,
+			Status: http.StatusTooManyRequests, Code: errcode.RateLimited, Message: "You have too many streams open.", RetryAfter: streamRetry,
 		}
 	}
 	s.all[o.transport]++

@@ -6,9 +6,8 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"galaxygate/internal/secret"
+	"galaxygate/internal/errcode"
 )
 
 // methods are those that the API is served by.
@@ -21,7 +20,7 @@ const statusClientClosed = 499
 // Transport is GraphQL over HTTP: POST with a JSON body, and queries by GET and
 // HEAD. It takes every request, so add it after the others.
 //
-// A request error has no data. No error quotes the request's body.
+// A request error has no data. No error of its own quotes the request's body.
 type Transport struct {
 	// MaxBodyBytes is how large the body of a request may be; 0 is no limit.
 	MaxBodyBytes int64
@@ -46,7 +45,7 @@ func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	if !acceptable {
 		Refuse(w, r, Refusal{
 			Status:  http.StatusNotAcceptable,
-			Code:    CodeBadUserInput,
+			Code:    errcode.BadUserInput,
 			Message: "Responses are " + mediaGraphQL + " or " + mediaJSON + ".",
 		})
 		return
@@ -65,7 +64,7 @@ func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 // notAllowed is the refusal of a method, and says which ones are allowed.
 func notAllowed(w http.ResponseWriter, allow, message string) *Refusal {
 	w.Header().Set("Allow", allow)
-	return &Refusal{Status: http.StatusMethodNotAllowed, Code: CodeBadUserInput, Message: message}
+	return &Refusal{Status: http.StatusMethodNotAllowed, Code: errcode.BadUserInput, Message: message}
 }
 
 // answerer writes the one answer to a request.
@@ -113,7 +112,7 @@ func cancelled(ctx context.Context) Refusal {
 	if ctx.Err() == nil {
 		return InternalError()
 	}
-	return Refusal{Status: statusClientClosed, Code: CodeInternal, Message: "The request was cancelled."}
+	return Refusal{Status: statusClientClosed, Code: errcode.Internal, Message: "The request was cancelled."}
 }
 
 // refuse answers with the refusal.
@@ -129,19 +128,4 @@ func (a answerer) respond(response *graphql.Response) {
 	status, media := a.profile.responded(response, a.media)
 	a.w.Header().Set("Content-Type", contentType(media))
 	writeResult(a.w, status, result{Errors: response.Errors, Data: response.Data, Extensions: response.Extensions})
-}
-
-// sayWhich turns the errors of variables into errors of the user's input that
-// name the variable. gqlparser puts it into the path, which is the response's
-// (GraphQL, section 7.1.7), and may quote a value in the message.
-func sayWhich(errs gqlerror.List) gqlerror.List {
-	for _, err := range errs {
-		if len(err.Path) < 2 || err.Path[0] != ast.PathName("variable") {
-			continue
-		}
-		err.Message = secret.Scrub("Variable $" + err.Path[1:].String() + ": " + err.Message)
-		err.Path = nil
-		err.Extensions = map[string]any{"code": CodeBadUserInput}
-	}
-	return errs
 }

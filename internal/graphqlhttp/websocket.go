@@ -12,6 +12,8 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/coder/websocket"
+
+	"galaxygate/internal/errcode"
 )
 
 // WebSocket is GraphQL over WebSocket by the protocol graphql-transport-ws. Queries
@@ -87,11 +89,11 @@ func (t WebSocket) refusal(w http.ResponseWriter, r *http.Request) *Refusal {
 		return badRequest("The header Connection must have the option Upgrade.")
 	case r.Header.Get("Sec-WebSocket-Version") != "13":
 		w.Header().Set("Sec-WebSocket-Version", "13")
-		return &Refusal{Status: http.StatusUpgradeRequired, Code: CodeBadUserInput, Message: "The version of WebSocket must be 13."}
+		return &Refusal{Status: http.StatusUpgradeRequired, Code: errcode.BadUserInput, Message: "The version of WebSocket must be 13."}
 	case err != nil || len(key) != 16 || len(r.Header.Values("Sec-WebSocket-Key")) != 1:
 		return badRequest("The header Sec-WebSocket-Key must be 16 bytes in base64.")
 	case len(origins) > 1, len(origins) == 1 && !t.Allowed(origins[0]):
-		return &Refusal{Status: http.StatusForbidden, Code: CodeForbidden, Message: "This origin may not open a WebSocket."}
+		return &Refusal{Status: http.StatusForbidden, Code: errcode.Forbidden, Message: "This origin may not open a WebSocket."}
 	}
 	return nil
 }

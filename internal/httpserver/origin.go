@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/cors"
 
+	"galaxygate/internal/errcode"
 	"galaxygate/internal/graphqlhttp"
 )
 
@@ -78,7 +79,7 @@ func refuseForeign(cookie string, origins []string) Middleware {
 			}
 			Refuse(w, r, graphqlhttp.Refusal{
 				Status:  http.StatusForbidden,
-				Code:    graphqlhttp.CodeForbidden,
+				Code:    errcode.Forbidden,
 				Message: "This origin may not send requests with the session cookie.",
 			})
 		})

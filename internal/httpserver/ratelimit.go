@@ -11,6 +11,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"galaxygate/internal/audit"
+	"galaxygate/internal/errcode"
 	"galaxygate/internal/graphqlhttp"
 )
 
@@ -102,7 +103,7 @@ func (l *RateLimiter) take(ctx context.Context, a *allowance) *graphqlhttp.Refus
 	}
 	return &graphqlhttp.Refusal{
 		Status:     http.StatusTooManyRequests,
-		Code:       graphqlhttp.CodeRateLimited,
+		Code:       errcode.RateLimited,
 		Message:    "Too many requests.",
 		RetryAfter: wait,
 	}

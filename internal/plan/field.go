@@ -35,9 +35,9 @@ type argument struct {
 }
 
 // input is the argument's value as Galaxy is to be sent it.
-func (a argument) input(value any) (any, error) {
+func (a argument) input(value any) any {
 	if a.of == nil {
-		return value, nil
+		return value
 	}
 	return input(a.schema, a.of.Definition.Arguments.ForName(a.name).Type, value)
 }
@@ -121,16 +121,12 @@ func (f *Field) question(value func(int, argument) (any, bool)) (Question, error
 		if !ok {
 			continue
 		}
-		v, err := a.input(v)
-		if err != nil {
-			return Question{}, &InputError{a.name, err.Error()}
-		}
-		encoded, err := json.Marshal(v)
+		encoded, err := json.Marshal(a.input(v))
 		if err != nil {
 			return Question{}, fmt.Errorf("encode argument %s: %w", a.name, err)
 		}
 		if a.of != nil && len(encoded) > maxArgument {
-			return Question{}, &InputError{a.name, "is too long"}
+			return Question{}, &InputError{a.name}
 		}
 		q.values[i], key = encoded, append(key, encoded...)
 	}

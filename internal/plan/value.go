@@ -1,82 +1,56 @@
 package plan
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"math"
 	"reflect"
-	"strconv"
 
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// InputError means that an argument has a value that Galaxy would not take. Its
-// refusal would be of the whole document.
+// InputError means that an argument has a value that is too long to be sent to Galaxy.
+// Whatever else Galaxy would refuse, and with it the whole document, package document
+// has let nobody in with.
 type InputError struct {
 	Argument string
-	// Problem says what the value is not.
-	Problem string
 }
 
 // Error implements error.
-func (e *InputError) Error() string { return "argument " + e.Argument + " " + e.Problem }
+func (e *InputError) Error() string { return "argument " + e.Argument + " is too long" }
 
-// input is a value of that type as Galaxy is to be sent it (GraphQL, section 6.1.2).
-// The parser has seen to the rest of what makes it valid.
-func input(schema *ast.Schema, t *ast.Type, value any) (any, error) {
+// input is a value of that type as Galaxy is to be sent it. It is coerced already
+// (GraphQL, section 6.1.2), but for lists of one and what a client may send along.
+func input(schema *ast.Schema, t *ast.Type, value any) any {
 	switch {
 	case value == nil:
-		return nil, nil //nolint:nilnil // null is a value
+		return nil
 	case t.Elem != nil:
 		return inputList(schema, t, value)
-	case schema.Types[t.NamedType].Kind == ast.InputObject:
-		return inputObject(schema, schema.Types[t.NamedType], value)
 	}
-	if _, isNumber := value.(json.Number); isNumber && t.NamedType == "String" {
-		return nil, errors.New("is no String")
+	if object, ok := value.(map[string]any); ok && schema.Types[t.NamedType].Kind == ast.InputObject {
+		return inputObject(schema, schema.Types[t.NamedType], object)
 	}
-	if t.NamedType == "Int" {
-		i, err := strconv.ParseInt(fmt.Sprint(value), 10, 64)
-		if err != nil || i < math.MinInt32 || i > math.MaxInt32 {
-			return nil, errors.New("is no Int")
-		}
-	}
-	return value, nil
+	return value
 }
 
 // inputList is also a list of one that is written without its brackets, and one of
 // none, of which the parser makes nil.
-func inputList(schema *ast.Schema, t *ast.Type, value any) (any, error) {
+func inputList(schema *ast.Schema, t *ast.Type, value any) any {
 	elements := reflect.ValueOf(value)
 	if elements.Kind() != reflect.Slice {
 		elements = reflect.ValueOf([]any{value})
 	}
 	list := make([]any, elements.Len())
 	for i := range list {
-		var err error
-		if list[i], err = input(schema, t.Elem, elements.Index(i).Interface()); err != nil {
-			return nil, err
-		}
+		list[i] = input(schema, t.Elem, elements.Index(i).Interface())
 	}
-	return list, nil
+	return list
 }
 
-func inputObject(schema *ast.Schema, of *ast.Definition, value any) (any, error) {
-	fields, ok := value.(map[string]any)
-	if !ok {
-		return nil, errors.New("is no " + of.Name)
-	}
-	object := make(map[string]any, len(fields))
-	for name, field := range fields {
-		definition := of.Fields.ForName(name)
-		if definition == nil {
-			continue // __typename, which a client may send along
-		}
-		var err error
-		if object[name], err = input(schema, definition.Type, field); err != nil {
-			return nil, fmt.Errorf("has a %s that %w", name, err)
+func inputObject(schema *ast.Schema, of *ast.Definition, members map[string]any) any {
+	object := make(map[string]any, len(members))
+	for name, member := range members {
+		if definition := of.Fields.ForName(name); definition != nil { // it is none of __typename
+			object[name] = input(schema, definition.Type, member)
 		}
 	}
-	return object, nil
+	return object
 }
