@@ -44,6 +44,9 @@ var _ graphql.Transport = Events{}
 
 // Supports implements graphql.Transport.
 func (Events) Supports(r *http.Request) bool {
+	if r.Method == http.MethodOptions { // asks what there is, whatever it accepts
+		return false
+	}
 	media, ok := negotiate(r, mediaJSON, mediaGraphQL, mediaEvents)
 	return ok && media == mediaEvents
 }

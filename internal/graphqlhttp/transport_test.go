@@ -116,6 +116,37 @@ func asJSON(accept string) http.Header {
 	return h
 }
 
+// TestNobodyWaitsForTheBodyOfAGET announces one that never comes, and one that is
+// broken.
+func TestNobodyWaitsForTheBodyOfAGET(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(newGraphQL(t, 0))
+	defer server.Close()
+	for name, header := range map[string]string{
+		"announced": "Content-Length: 10\r\n\r\n",
+		"broken":    "Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+	} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "GET /graphql?query={name} HTTP/1.1\r\nHost: x\r\n"+header)
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if answer.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: got %d, want 400", name, answer.StatusCode)
+		}
+		_ = answer.Body.Close()
+	}
+}
+
 func TestTransportAnswersRequests(t *testing.T) {
 	t.Parallel()
 	const unspeakable = "hunter2-hunter2-hunter2-hunter2"
