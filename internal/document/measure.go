@@ -32,7 +32,8 @@ const most = 1 << 30
 func plus(a, b int64) int64  { return min(a+b, most) }
 func times(a, b int64) int64 { return min(a*b, most) }
 
-// sizes are those of a document's operations that do not depend on variables.
+// sizes are those of a document's operations that do not depend on variables, as long as
+// these are small.
 type sizes struct {
 	mu sync.RWMutex
 	of map[*ast.OperationDefinition]Size
@@ -41,14 +42,15 @@ type sizes struct {
 // Measure returns the size of an operation of the document with these variables, which
 // are coerced.
 func (p *Prices) Measure(d *Document, operation *ast.OperationDefinition, variables map[string]any) Size {
+	large := largeVariables(variables)
 	d.sizes.mu.RLock()
 	size, ok := d.sizes.of[operation]
 	d.sizes.mu.RUnlock()
-	if ok {
+	if ok && len(large) == 0 {
 		return size
 	}
 	m := measurer{
-		Prices: p, variables: variables,
+		Prices: p, variables: variables, large: large, varies: len(large) > 0,
 		spread: make(map[spread]part), beneath: make(map[branch]part), counted: make(map[string]int64),
 	}
 	size = m.operation(operation)
@@ -120,7 +122,8 @@ type measurer struct {
 	*Prices
 
 	variables map[string]any
-	varies    bool // whether they were looked at
+	large     map[string]int64 // the bytes of those that are not small
+	varies    bool             // whether the size is by these variables
 	spread    map[spread]part
 	beneath   map[branch]part
 	counted   map[string]int64
@@ -265,7 +268,7 @@ func (m *measurer) inside(f *ast.Field, definition *ast.FieldDefinition) part {
 // asked returns what a field costs by itself, and how many items are asked for of the
 // list that it tells the size of.
 func (m *measurer) asked(p price, f *ast.Field, definition *ast.FieldDefinition) (cost, size int64) {
-	cost, size = p.weight, p.assumed
+	cost, size = plus(p.weight, m.written(f.Arguments)), p.assumed
 	for _, name := range p.slicing {
 		if n, ok := m.whole(f, definition.Arguments.ForName(name)); ok {
 			size = max(1, min(n, m.maxSize))
