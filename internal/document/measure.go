@@ -16,8 +16,8 @@ type Size struct {
 	Cost       int64 // by Prices
 	Aliases    int64
 	RootFields int64
-	// Introspected is how many fields are selected of the schema itself. They are in
-	// none of the others.
+	// Introspected is how many fields are selected of the schema itself. Of the others
+	// they are in Aliases alone.
 	Introspected int64
 	Introspects  bool
 	LongestAlias int
@@ -51,7 +51,7 @@ func (p *Prices) Measure(d *Document, operation *ast.OperationDefinition, variab
 	}
 	m := measurer{
 		Prices: p, variables: variables, large: large, varies: len(large) > 0,
-		spread: make(map[spread]part), beneath: make(map[branch]part), counted: make(map[string]int64),
+		spread: make(map[spread]part), beneath: make(map[branch]part), counted: make(map[string]introspected),
 	}
 	size = m.operation(operation)
 	if !m.varies {
@@ -126,7 +126,7 @@ type measurer struct {
 	varies    bool             // whether the size is by these variables
 	spread    map[spread]part
 	beneath   map[branch]part
-	counted   map[string]int64
+	counted   map[string]introspected
 }
 
 // spread is a fragment, of an object of that type.
@@ -204,8 +204,10 @@ func (m *measurer) field(sum *part, f *ast.Field, of *ast.Definition) {
 	sum.RootFields = plus(sum.RootFields, 1)
 	if f.Name == "__schema" || f.Name == "__type" {
 		// The parser has a limit of its own for how deep that goes.
+		inner := m.count(f.SelectionSet)
 		sum.Introspects = true
-		sum.Introspected = plus(sum.Introspected, m.count(f.SelectionSet))
+		sum.Introspected = plus(sum.Introspected, inner.fields)
+		sum.Aliases = plus(sum.Aliases, plus(inner.aliases, alias(f)))
 		return
 	}
 	definition := f.Definition
@@ -221,9 +223,7 @@ func (m *measurer) field(sum *part, f *ast.Field, of *ast.Definition) {
 	sum.LongestAlias = max(sum.LongestAlias, len(f.Alias))
 	sum.Masked = sum.Masked || f.Alias == "__typename" && f.Name != f.Alias
 	sum.Aliases = plus(sum.Aliases, inner.Aliases)
-	if f.Alias != f.Name {
-		sum.Aliases = plus(sum.Aliases, 1)
-	}
+	sum.Aliases = plus(sum.Aliases, alias(f))
 	sum.rest(inner)
 	cost, size := m.asked(p, f, definition)
 	sum.Cost = plus(sum.Cost, cost)
@@ -336,22 +336,37 @@ func (m *measurer) length(a *ast.Argument) (int64, bool) {
 	}
 }
 
-// count returns how many fields a selection of the schema itself has.
-func (m *measurer) count(set ast.SelectionSet) int64 {
-	var sum int64
+// alias returns 1 where the field has an alias.
+func alias(f *ast.Field) int64 {
+	if f.Alias != f.Name {
+		return 1
+	}
+	return 0
+}
+
+// introspected is what is selected of the schema itself.
+type introspected struct{ fields, aliases int64 }
+
+func (a introspected) and(b introspected) introspected {
+	return introspected{plus(a.fields, b.fields), plus(a.aliases, b.aliases)}
+}
+
+// count counts a selection of the schema itself.
+func (m *measurer) count(set ast.SelectionSet) introspected {
+	var sum introspected
 	for _, selection := range set {
 		switch s := selection.(type) {
 		case *ast.Field:
-			sum = plus(sum, plus(1, m.count(s.SelectionSet)))
+			sum = sum.and(introspected{1, alias(s)}).and(m.count(s.SelectionSet))
 		case *ast.InlineFragment:
-			sum = plus(sum, m.count(s.SelectionSet))
+			sum = sum.and(m.count(s.SelectionSet))
 		case *ast.FragmentSpread:
 			n, ok := m.counted[s.Name]
 			if !ok {
 				n = m.count(s.Definition.SelectionSet)
 				m.counted[s.Name] = n
 			}
-			sum = plus(sum, n)
+			sum = sum.and(n)
 		}
 	}
 	return sum

@@ -101,6 +101,9 @@ func TestSize(t *testing.T) {
 		"{ __schema { types { name fields { name } } } __type(name: \"User\") { ...F } me { id } } fragment F on __Type { name kind }": {
 			Depth: 2, Cost: 2, RootFields: 3, Introspected: 4 + 2, Introspects: true, LongestAlias: 2,
 		},
+		"{ s: __schema { types { a: name ...F } types { ...F } } } fragment F on __Type { b: name kind }": {
+			Aliases: 4, RootFields: 1, Introspected: 7, Introspects: true,
+		},
 		"{ me { __typename: name } pet { __typename } }": {Depth: 2, Cost: 4, Aliases: 1, RootFields: 2, LongestAlias: 10, Masked: true},
 	} {
 		if diff := cmp.Diff(want, measure(t, text, "")); diff != "" {
