@@ -13,7 +13,7 @@ run: ## serve, with everything embedded
 build: ## build ./galaxygate
 	$(GO) build -trimpath -o galaxygate .
 
-test: parts check go-test fuzz ## every test, installing what it needs
+test: parts check fuzz go-test ## every test, installing what it needs
 	@scripts/parts.sh report
 
 check: ## generated code, go.mod, vet and linters

@@ -29,8 +29,8 @@ const (
 	// maxAlias is how long an alias may be. It is repeated beneath it: in the paths
 	// of errors, in the places of a plan, and in what Galaxy is asked.
 	maxAlias = 128
-	// maxIntrospected is many times what tools ask for.
-	maxIntrospected = 10_000
+	// maxIntrospected is twice what tools ask for. Each is answered for every type.
+	maxIntrospected = 500
 )
 
 // gate lets no document in that is not valid, no variable that is not of its type, and

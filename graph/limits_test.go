@@ -18,7 +18,7 @@ func usualLimits() graph.Limits {
 
 func TestAnOperationThatAsksForTooMuchIsToldSo(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(_ *world, c *graph.Config) { c.Limits = usualLimits() })
+	w := newWorld(t, func(_ *world, c *graph.Config) { c.Introspection, c.Limits = true, usualLimits() })
 	p := w.signIn(alice, allScopes()...)
 	many := func(n int, format string) string {
 		var b strings.Builder
@@ -30,6 +30,8 @@ func TestAnOperationThatAsksForTooMuchIsToldSo(t *testing.T) {
 	tests := []struct{ name, document, want string }{
 		{"aliases", "{ viewer {" + many(101, " a%d: id") + " } }", "The operation has 101 aliases; 100 are allowed: ask in several operations."},
 		{"aliases in fragments", "{ viewer { ...f } session { user { ...f } } } fragment f on User {" + many(51, " a%d: id") + " }", "The operation has 102 aliases; 100 are allowed: ask in several operations."},
+		{"aliases in introspection", "{ __schema { types {" + many(101, " a%d: name") + " } } }", "The operation has 101 aliases; 100 are allowed: ask in several operations."},
+		{"fields of introspection", "{ __schema {" + many(250, " types { name #%d\n}") + " x: types { name } } }", "The operation selects 502 fields of the schema; 500 are allowed."},
 		{"root fields", "{" + many(51, " scopes { name #%d\n}") + " }", "The operation selects 51 fields of the root; 50 are allowed: ask in several operations."},
 		{"root fields of a mutation", "mutation {" + many(51, " logout { sessionId #%d\n}") + " }", "The operation selects 51 fields of the root; 50 are allowed: ask in several operations."},
 		{"depth", "{ viewer" + strings.Repeat(" { sessions(first: 1) { nodes { user", 5) + " { id }" + strings.Repeat(" } } }", 5) + " }", "The operation is 17 fields deep; 15 are allowed: ask for what is deeper in another one."},

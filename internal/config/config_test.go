@@ -300,7 +300,7 @@ func TestTracesAreExportedWhereTheEnvironmentAsksForThem(t *testing.T) {
 	}
 	c, err := load(t, map[string]string{
 		"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json", "OTEL_PROPAGATORS": "tracecontext,baggage,b3",
-		"OTEL_EXPORTER_OTLP_HEADERS": "a=b%20c, d = e",
+		"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20c, d = e",
 	})
 	if err != nil || c.Traces.Protocol() != "http/json" || !c.Traces.Propagated() {
 		t.Errorf("got %q, %v, %v", c.Traces.Protocol(), c.Traces.Propagated(), err)
@@ -309,7 +309,7 @@ func TestTracesAreExportedWhereTheEnvironmentAsksForThem(t *testing.T) {
 	for _, one := range c.Traces.Secrets() {
 		secrets = append(secrets, one.Reveal())
 	}
-	if got := strings.Join(secrets, "|"); got != "b%20c|b c|e|e" {
+	if got := strings.Join(secrets, "|"); got != "Bearer%20c|Bearer c|c|e|e|" {
 		t.Errorf("got the secrets %q", got)
 	}
 }

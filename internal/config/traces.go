@@ -87,7 +87,8 @@ func (t *Traces) Propagated() bool {
 }
 
 // Secrets are what an error of the exporter's must not show: the values of its
-// headers, as they are written and as they are sent.
+// headers, as they are written and as they are sent, and without their scheme, where
+// they are credentials.
 func (t *Traces) Secrets() []secret.Text {
 	var secrets []secret.Text
 	for _, list := range []secret.Text{t.Headers, t.TracesHeaders} {
@@ -96,6 +97,8 @@ func (t *Traces) Secrets() []secret.Text {
 			secrets = append(secrets, secret.New(strings.TrimSpace(value)))
 			if sent, err := url.PathUnescape(value); err == nil {
 				secrets = append(secrets, secret.New(strings.TrimSpace(sent)))
+				_, credentials, _ := strings.Cut(strings.TrimSpace(sent), " ")
+				secrets = append(secrets, secret.New(strings.TrimSpace(credentials)))
 			}
 		}
 	}

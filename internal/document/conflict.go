@@ -78,6 +78,9 @@ func (c *collection) add(set ast.SelectionSet) {
 		}
 		switch s := selection.(type) {
 		case *ast.Field:
+			if s.Name == "__typename" && !c.byObject {
+				continue // no tool minds its shape, and the parser has another one for it
+			}
 			if len(c.fields[s.Alias]) == 0 {
 				c.names = append(c.names, s.Alias)
 			}

@@ -16,8 +16,8 @@ type Size struct {
 	Cost       int64 // by Prices
 	Aliases    int64
 	RootFields int64
-	// Introspected is how many fields are selected of the schema itself. They are in
-	// none of the others.
+	// Introspected is how many fields are selected of the schema itself. Of the others
+	// they are in Aliases alone.
 	Introspected int64
 	Introspects  bool
 	LongestAlias int
@@ -32,7 +32,8 @@ const most = 1 << 30
 func plus(a, b int64) int64  { return min(a+b, most) }
 func times(a, b int64) int64 { return min(a*b, most) }
 
-// sizes are those of a document's operations that do not depend on variables.
+// sizes are those of a document's operations that do not depend on variables, as long as
+// these are small.
 type sizes struct {
 	mu sync.RWMutex
 	of map[*ast.OperationDefinition]Size
@@ -41,15 +42,16 @@ type sizes struct {
 // Measure returns the size of an operation of the document with these variables, which
 // are coerced.
 func (p *Prices) Measure(d *Document, operation *ast.OperationDefinition, variables map[string]any) Size {
+	large := largeVariables(variables)
 	d.sizes.mu.RLock()
 	size, ok := d.sizes.of[operation]
 	d.sizes.mu.RUnlock()
-	if ok {
+	if ok && len(large) == 0 {
 		return size
 	}
 	m := measurer{
-		Prices: p, variables: variables,
-		spread: make(map[spread]part), beneath: make(map[branch]part), counted: make(map[string]int64),
+		Prices: p, variables: variables, large: large, varies: len(large) > 0,
+		spread: make(map[spread]part), beneath: make(map[branch]part), counted: make(map[string]introspected),
 	}
 	size = m.operation(operation)
 	if !m.varies {
@@ -120,10 +122,11 @@ type measurer struct {
 	*Prices
 
 	variables map[string]any
-	varies    bool // whether they were looked at
+	large     map[string]int64 // the bytes of those that are not small
+	varies    bool             // whether the size is by these variables
 	spread    map[spread]part
 	beneath   map[branch]part
-	counted   map[string]int64
+	counted   map[string]introspected
 }
 
 // spread is a fragment, of an object of that type.
@@ -201,8 +204,10 @@ func (m *measurer) field(sum *part, f *ast.Field, of *ast.Definition) {
 	sum.RootFields = plus(sum.RootFields, 1)
 	if f.Name == "__schema" || f.Name == "__type" {
 		// The parser has a limit of its own for how deep that goes.
+		inner := m.count(f.SelectionSet)
 		sum.Introspects = true
-		sum.Introspected = plus(sum.Introspected, m.count(f.SelectionSet))
+		sum.Introspected = plus(sum.Introspected, inner.fields)
+		sum.Aliases = plus(sum.Aliases, plus(inner.aliases, alias(f)))
 		return
 	}
 	definition := f.Definition
@@ -218,9 +223,7 @@ func (m *measurer) field(sum *part, f *ast.Field, of *ast.Definition) {
 	sum.LongestAlias = max(sum.LongestAlias, len(f.Alias))
 	sum.Masked = sum.Masked || f.Alias == "__typename" && f.Name != f.Alias
 	sum.Aliases = plus(sum.Aliases, inner.Aliases)
-	if f.Alias != f.Name {
-		sum.Aliases = plus(sum.Aliases, 1)
-	}
+	sum.Aliases = plus(sum.Aliases, alias(f))
 	sum.rest(inner)
 	cost, size := m.asked(p, f, definition)
 	sum.Cost = plus(sum.Cost, cost)
@@ -265,7 +268,7 @@ func (m *measurer) inside(f *ast.Field, definition *ast.FieldDefinition) part {
 // asked returns what a field costs by itself, and how many items are asked for of the
 // list that it tells the size of.
 func (m *measurer) asked(p price, f *ast.Field, definition *ast.FieldDefinition) (cost, size int64) {
-	cost, size = p.weight, p.assumed
+	cost, size = plus(p.weight, m.written(f.Arguments)), p.assumed
 	for _, name := range p.slicing {
 		if n, ok := m.whole(f, definition.Arguments.ForName(name)); ok {
 			size = max(1, min(n, m.maxSize))
@@ -333,22 +336,37 @@ func (m *measurer) length(a *ast.Argument) (int64, bool) {
 	}
 }
 
-// count returns how many fields a selection of the schema itself has.
-func (m *measurer) count(set ast.SelectionSet) int64 {
-	var sum int64
+// alias returns 1 where the field has an alias.
+func alias(f *ast.Field) int64 {
+	if f.Alias != f.Name {
+		return 1
+	}
+	return 0
+}
+
+// introspected is what is selected of the schema itself.
+type introspected struct{ fields, aliases int64 }
+
+func (a introspected) and(b introspected) introspected {
+	return introspected{plus(a.fields, b.fields), plus(a.aliases, b.aliases)}
+}
+
+// count counts a selection of the schema itself.
+func (m *measurer) count(set ast.SelectionSet) introspected {
+	var sum introspected
 	for _, selection := range set {
 		switch s := selection.(type) {
 		case *ast.Field:
-			sum = plus(sum, plus(1, m.count(s.SelectionSet)))
+			sum = sum.and(introspected{1, alias(s)}).and(m.count(s.SelectionSet))
 		case *ast.InlineFragment:
-			sum = plus(sum, m.count(s.SelectionSet))
+			sum = sum.and(m.count(s.SelectionSet))
 		case *ast.FragmentSpread:
 			n, ok := m.counted[s.Name]
 			if !ok {
 				n = m.count(s.Definition.SelectionSet)
 				m.counted[s.Name] = n
 			}
-			sum = plus(sum, n)
+			sum = sum.and(n)
 		}
 	}
 	return sum

@@ -72,6 +72,14 @@ func TestCost(t *testing.T) {
 		{"in a fragment on the interface", "{ node(id: 1) { ...F ... on Dog { owner { id } } } } fragment F on Node { id name }", "", 1 + 2 + 21},
 		{"a list of a union", "{ me { pets { ... on Cat { id age } ... on Dog { id } __typename } } }", "", 1 + 1 + 4*3},
 		{"of all that are skipped", "{ me { id @skip(if: true) name @include(if: false) } }", "", 3},
+		{"a long argument", `{ node(id: "` + strings.Repeat("a", 1000) + `") { id } }`, "", 2 + 3},
+		{"a long variable, as often as it is used", "query($i: ID!) { a: node(id: $i) { id } b: node(id: $i) { id } }", `{"i": "` + strings.Repeat("a", 1000) + `"}`, 2 * (2 + 3)},
+		{"written many times into one", "query($i: Anything) { users(filter: {any: [$i, $i, [$i]]}) { id } }", `{"i": "` + strings.Repeat("a", 1000) + `"}`, 1 + 7 + 3024/256},
+		{"a long list", "query($f: [Boolean!]) { users(flags: $f) { id } }", `{"f": [true` + strings.Repeat(",true", 999) + `]}`, 1 + 7 + 8008/256},
+		{"a long name of a member", "query($f: Filter) { users(filter: $f) { id } }", `{"f": {"any": {"` + strings.Repeat("a", 1000) + `": 1}}}`, 1 + 7 + 1031/256},
+		{"a long list of one without brackets", "query($i: [ID!]) { byID(ids: $i) { id } }", `{"i": "` + strings.Repeat("a", 1000) + `"}`, 10 + 3 + 1 + 3},
+		{"small ones many times", "query($i: Anything) { users(filter: {any: [" + strings.Repeat("$i ", 20) + "]}) { id } }", `{"i": 1}`, 1 + 7 + 20*128/256},
+		{"in a fragment", "query($i: ID!) { ...F a: me { id } } fragment F on Query { node(id: $i) { id } }", `{"i": "` + strings.Repeat("a", 1000) + `"}`, 2 + 2 + 3},
 		{"of one operation of many", "query A { me { id } } query B { users { id } }", "", 2},
 	}
 	for _, test := range tests {
@@ -93,10 +101,33 @@ func TestSize(t *testing.T) {
 		"{ __schema { types { name fields { name } } } __type(name: \"User\") { ...F } me { id } } fragment F on __Type { name kind }": {
 			Depth: 2, Cost: 2, RootFields: 3, Introspected: 4 + 2, Introspects: true, LongestAlias: 2,
 		},
+		"{ s: __schema { types { a: name ...F } types { ...F } } } fragment F on __Type { b: name kind }": {
+			Aliases: 4, RootFields: 1, Introspected: 7, Introspects: true,
+		},
 		"{ me { __typename: name } pet { __typename } }": {Depth: 2, Cost: 4, Aliases: 1, RootFields: 2, LongestAlias: 10, Masked: true},
 	} {
 		if diff := cmp.Diff(want, measure(t, text, "")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+// TestALongVariableIsMeasuredAnew measures with a small one before, which is remembered.
+func TestALongVariableIsMeasuredAnew(t *testing.T) {
+	t.Parallel()
+	schema := newSchema(t)
+	d, refusal := document.NewReader(schema, 0, false).Read("query($i: ID!) { node(id: $i) { id } }", false)
+	if refusal != nil {
+		t.Fatal(refusal.Errors)
+	}
+	prices := document.NewPrices(schema, 100)
+	for _, test := range []struct {
+		length int
+		want   int64
+	}{{1, 2}, {100, 2}, {1000, 2 + 3}, {1, 2}} {
+		got := prices.Measure(d, d.Operations[0], map[string]any{"i": strings.Repeat("a", test.length)}).Cost
+		if got != test.want {
+			t.Errorf("%d bytes: got %d, want %d", test.length, got, test.want)
 		}
 	}
 }

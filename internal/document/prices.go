@@ -10,8 +10,9 @@ import (
 // Prices are what the schema says of the costs of its fields: @cost and @listSize of
 // Apollo Federation 2.9, which follow IBM's GraphQL Cost Directives specification but
 // for this: a field costs 1 where @cost says nothing, also one of a scalar; a list
-// costs as one item at least; and an argument that is a list, with a @cost of its own,
-// costs that for each of its elements, which are as many as the field's items.
+// costs as one item at least; an argument that is a list, with a @cost of its own,
+// costs that for each of its elements, which are as many as the field's items; and
+// every argument costs 1 for each 256 bytes of its value.
 type Prices struct {
 	schema  *ast.Schema
 	maxSize int64

@@ -3,6 +3,7 @@ package document
 import (
 	"errors"
 	"math"
+	"regexp"
 	"strings"
 
 	"github.com/maypok86/otter/v2"
@@ -116,10 +117,16 @@ func located(err error) *gqlerror.Error {
 	return gqlerror.Errorf("The document could not be read.")
 }
 
-// told is as much of the errors as a client is told.
+// literal matches a value of the document's that an error of the parser's quotes, with
+// what it is introduced by.
+var literal = regexp.MustCompile(`(?s)( value: | found |Unexpected )((?:String |BlockString |Int |Float )?)(?:"|[\[{]..|[-0-9]).*`)
+
+// told is as much of the errors as a client is told. Names are quoted, values are not:
+// they may be secrets, which should have been variables, and errors end up in logs.
 func told(errs gqlerror.List) gqlerror.List {
 	errs = errs[:min(len(errs), maxErrors)]
 	for _, err := range errs {
+		err.Message = literal.ReplaceAllString(err.Message, "$1$2…")
 		if len(err.Message) > maxMessage {
 			err.Message = strings.ToValidUTF8(err.Message[:maxMessage], "") + "…"
 		}

@@ -169,6 +169,35 @@ func BenchmarkHostile(b *testing.B) {
 	}
 }
 
+func TestNoErrorQuotesAValue(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ text, want string }{
+		{`{ users(filter: {limit: "hush"}) { id } }`, "Int cannot represent non-integer value: …"},
+		{`{ users(filter: {limit: 1.0987}) { id } }`, "Int cannot represent non-integer value: …"},
+		{`{ users(filter: {color: "hush"}) { id } }`, `Enum "Color" cannot represent non-enum value: …`},
+		{`{ users(filter: {color: """hush"""}) { id } }`, `Enum "Color" cannot represent non-enum value: …`},
+		{`{ users(filter: "hush") { id } }`, `Expected value of type "Filter", found …`},
+		{`{ pet(name: ["hush"]) { __typename } }`, "String cannot represent a non string value: …"},
+		{`{ users(flags: ["hush\nhush"]) { id } }`, "Boolean cannot represent a non boolean value: …"},
+		{`query($n: Int = "hush") { me { friends(first: $n) { total } } }`, "Int cannot represent non-integer value: …"},
+		{`{ me("hush": 1) { id } }`, "Expected Name, found String"},
+		{`{ me { id } } 10987`, "Unexpected Int …"},
+		{`{ users(filter: {color: BLUE}) { id } }`, `Value "BLUE" does not exist in "Color" enum.`},
+		{`{ me { id(`, "Expected Name, found <EOF>"},
+		{`{ me { ( } }`, "Expected Name, found ("},
+		{`{ found }`, `Cannot query field "found" on type "Query".`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.text, func(t *testing.T) {
+			t.Parallel()
+			_, refusal := document.NewReader(newSchema(t), 0, false).Read(tt.text, false)
+			if refusal == nil || refusal.Errors[0].Message != tt.want {
+				t.Errorf("got %+v, want %s", refusal, tt.want)
+			}
+		})
+	}
+}
+
 func TestNoDocumentHasManyErrors(t *testing.T) {
 	t.Parallel()
 	for _, suggest := range []bool{false, true} {

@@ -200,7 +200,7 @@ func library(t *testing.T, name, content string) {
 
 func TestTrustedDocumentsOfEachTool(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob(filepath.Join("..", "documents", "testdata", "*.json"))
+	files, err := filepath.Glob(filepath.Join("..", "persisted", "testdata", "*.json"))
 	if err != nil || len(files) < 4 {
 		t.Fatalf("got %d files, %v", len(files), err)
 	}
@@ -382,7 +382,7 @@ func TestAFileOfDocumentsIsCheckedWithTheRestOfTheConfiguration(t *testing.T) {
 	library(t, name, `{"a":"{ viewer { id } }","old":"{ viewer { nope } }"}`)
 	w.env = append(w.env, "LOG_FORMAT=json")
 	out, status := w.command(t, "config")
-	for _, want := range []string{"TRUSTED_DOCUMENTS         " + name, "# TRUSTED_DOCUMENTS: the schema does not allow old (FieldsOnCorrectType, line 1, column 12)"} {
+	for _, want := range []string{" " + name + " # environment", "# TRUSTED_DOCUMENTS: the schema does not allow old (FieldsOnCorrectType, line 1, column 12)"} {
 		if status != 0 || !strings.Contains(out, want) {
 			t.Errorf("got %d, want 0 and %s:\n%s", status, want, out)
 		}

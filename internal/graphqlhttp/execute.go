@@ -61,8 +61,8 @@ func run(
 	}
 }
 
-// guard is deferred in a goroutine that executes an operation: a panic there is
-// told as the executor would tell it, and ends nothing else.
+// guard is deferred where an operation is executed: a panic there is told as the
+// executor would tell it, and ends nothing else.
 func guard(ctx context.Context, exec graphql.GraphExecutor, fail func(gqlerror.List)) {
 	value := recover()
 	if value == nil {

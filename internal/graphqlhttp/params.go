@@ -50,6 +50,10 @@ func readRequest(w http.ResponseWriter, r *http.Request, maxBytes int64) (*graph
 	case http.MethodPost:
 		params, refusal = readPost(w, r, maxBytes)
 	case http.MethodGet, http.MethodHead:
+		if hasBody(r) {
+			dropBody(w, r)
+			return nil, badRequest("A GET request has no body.")
+		}
 		params, refusal = readGet(r)
 	default:
 		refusal = notAllowed(w, methods, "GraphQL is served by GET and POST.")
@@ -83,7 +87,7 @@ func readPost(w http.ResponseWriter, r *http.Request, maxBytes int64) (*graphql.
 	case errors.As(err, &exceeded):
 		return nil, tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		w.Header().Set("Connection", "close")
+		dropBody(w, r)
 		return nil, &Refusal{
 			Status:  http.StatusRequestTimeout,
 			Code:    errcode.BadUserInput,
@@ -130,15 +134,11 @@ func parseBody(content []byte) (*graphql.RawParams, *Refusal) {
 	return parseParams(members)
 }
 
-// readGet reads the parameters of a GET request from its query. A body is refused:
-// some who stand between see one there, and some do not.
+// readGet reads the parameters of a GET request from its query.
 func readGet(r *http.Request) (*graphql.RawParams, *Refusal) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, badRequest("The URL's query could not be read.")
-	}
-	if n, _ := io.ReadFull(r.Body, make([]byte, 1)); n > 0 {
-		return nil, badRequest("A GET request has no body.")
 	}
 	members := map[string]json.RawMessage{}
 	for _, name := range []string{"query", "documentId", "operationName", "variables", "extensions"} {
@@ -157,6 +157,24 @@ func readGet(r *http.Request) (*graphql.RawParams, *Refusal) {
 		}
 	}
 	return parseParams(members)
+}
+
+// hasBody reports whether a GET request has a body, or announces one, which is not
+// waited for. Some who stand between see one there, and some do not.
+func hasBody(r *http.Request) bool {
+	if r.ContentLength > 0 {
+		return true
+	}
+	_, err := io.ReadFull(r.Body, make([]byte, 1))
+	return !errors.Is(err, io.EOF)
+}
+
+// dropBody keeps the answer from waiting for the rest of the request's body. By
+// HTTP/2, where a stream ends alone, the word would end a proxy's whole connection.
+func dropBody(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // parseParams reads the parameters of a GraphQL request (GraphQL over HTTP,

@@ -44,6 +44,9 @@ var _ graphql.Transport = Events{}
 
 // Supports implements graphql.Transport.
 func (Events) Supports(r *http.Request) bool {
+	if r.Method == http.MethodOptions { // asks what there is, whatever it accepts
+		return false
+	}
 	media, ok := negotiate(r, mediaJSON, mediaGraphQL, mediaEvents)
 	return ok && media == mediaEvents
 }
@@ -60,6 +63,10 @@ func (t Events) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExe
 		Refuse(w, r, *notAllowed(w, "GET, POST", "Events are streamed by GET and POST, a connection for each operation."))
 		return
 	}
+	defer guard(r.Context(), exec, func(errs gqlerror.List) {
+		w.Header().Set("Content-Type", contentType(media))
+		writeResult(w, http.StatusInternalServerError, result{Errors: errs})
+	})
 	params, refusal := readRequest(w, r, t.MaxBodyBytes)
 	if refusal != nil {
 		Refuse(w, r, *refusal)

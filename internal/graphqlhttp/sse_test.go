@@ -273,3 +273,15 @@ func TestEventsAreBoundedAndEndAtTheClose(t *testing.T) {
 		t.Errorf("after the close: got %d", late.response.StatusCode)
 	}
 }
+
+func TestWhoAsksForMethodsIsToldThemWhateverItAccepts(t *testing.T) {
+	t.Parallel()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, "/graphql", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/event-stream")
+	if (graphqlhttp.Events{}).Supports(r) {
+		t.Error("OPTIONS is taken for the beginning of a stream")
+	}
+}

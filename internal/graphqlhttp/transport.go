@@ -6,6 +6,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"galaxygate/internal/errcode"
 )
@@ -51,6 +52,7 @@ func (t Transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		return
 	}
 	a := answerer{w: w, r: r, profile: t.Profile, media: media}
+	defer guard(r.Context(), exec, a.broken)
 	params, refusal := readRequest(w, r, t.MaxBodyBytes)
 	if refusal != nil {
 		a.refuse(*refusal)
@@ -124,6 +126,14 @@ func (a answerer) refuse(refusal Refusal) {
 	refusal.Status = status
 	a.w.Header().Set("Content-Type", contentType(media))
 	Refuse(a.w, a.r, refusal)
+}
+
+// broken answers where something panicked. gqlgen would say neither the media type
+// nor that there are no data.
+func (a answerer) broken(errs gqlerror.List) {
+	status, media := a.profile.refused(InternalError(), a.media)
+	a.w.Header().Set("Content-Type", contentType(media))
+	writeResult(a.w, status, result{Errors: errs})
 }
 
 // respond answers with the response of the executor.

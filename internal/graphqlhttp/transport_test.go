@@ -34,8 +34,8 @@ func newGraphQL(t *testing.T, maxBodyBytes int64) http.Handler {
 	return serve(t, graphqlhttp.Transport{MaxBodyBytes: maxBodyBytes})
 }
 
-// serve returns a handler that serves a small schema by the transport.
-func serve(t *testing.T, transport graphqlhttp.Transport) http.Handler {
+// serve returns a handler that serves a small schema by the transports.
+func serve(t *testing.T, transports ...graphql.Transport) http.Handler {
 	t.Helper()
 	schema := gqlparser.MustLoadSchema(&ast.Source{Input: `
 		type Query { name: String  find(id: Int!): String  broken: String!  half: String }
@@ -54,6 +54,9 @@ func serve(t *testing.T, transport graphqlhttp.Transport) http.Handler {
 					Errors: gqlerror.List{{Message: "broken", Path: ast.Path{ast.PathName("broken")}}},
 				})
 			}
+			if strings.Contains(graphql.GetOperationContext(ctx).RawQuery, "Panic") {
+				panic("secret of the executor")
+			}
 			if strings.Contains(graphql.GetOperationContext(ctx).RawQuery, "half") {
 				return graphql.OneShot(&graphql.Response{
 					Data:   json.RawMessage(`{"half":null}`),
@@ -63,7 +66,9 @@ func serve(t *testing.T, transport graphqlhttp.Transport) http.Handler {
 			return graphql.OneShot(&graphql.Response{Data: json.RawMessage(`{"name":"Alice"}`)})
 		},
 	})
-	server.AddTransport(transport)
+	for _, transport := range transports {
+		server.AddTransport(transport)
+	}
 	return server
 }
 
@@ -113,6 +118,50 @@ func asJSON(accept string) http.Header {
 		h.Set("Accept", accept)
 	}
 	return h
+}
+
+func TestAPanicIsAnsweredLikeAnyError(t *testing.T) {
+	t.Parallel()
+	both := serve(t, graphqlhttp.Events{}, graphqlhttp.Transport{})
+	for accept, media := range map[string]string{mediaJSON: mediaJSON, mediaGraphQL: mediaGraphQL, "text/event-stream": mediaJSON} {
+		got := send(t, both, http.MethodPost, "/graphql", `{"query":"query Panic {name}"}`, asJSON(accept))
+		members, _ := got.result(t)
+		if _, data := members["data"]; data || got.status != http.StatusInternalServerError ||
+			got.header.Get("Content-Type") != media+"; charset=utf-8" || strings.Contains(got.body, "secret") {
+			t.Errorf("%s: got %d %v %s", accept, got.status, got.header, got.body)
+		}
+	}
+}
+
+// TestNobodyWaitsForTheBodyOfAGET announces one that never comes, and one that is
+// broken.
+func TestNobodyWaitsForTheBodyOfAGET(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(newGraphQL(t, 0))
+	defer server.Close()
+	for name, header := range map[string]string{
+		"announced": "Content-Length: 10\r\n\r\n",
+		"broken":    "Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+	} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "GET /graphql?query={name} HTTP/1.1\r\nHost: x\r\n"+header)
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if answer.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: got %d, want 400", name, answer.StatusCode)
+		}
+		_ = answer.Body.Close()
+	}
 }
 
 func TestTransportAnswersRequests(t *testing.T) {

@@ -47,7 +47,9 @@ func secure(origin, opened string) Middleware {
 // credentials (CORS), and answers their preflight requests.
 func shareWith(origins []string) Middleware {
 	return cors.New(cors.Options{
-		AllowOriginFunc:  func(origin string) bool { return slices.Contains(origins, origin) },
+		AllowOriginVaryRequestFunc: func(r *http.Request, origin string) (bool, []string) {
+			return len(r.Header["Origin"]) == 1 && slices.Contains(origins, origin), nil // the library would repeat a second one
+		},
 		AllowedMethods:   []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders:   []string{"*"},
 		ExposedHeaders:   []string{requestIDHeader, "Retry-After"},
@@ -73,7 +75,7 @@ func refuseForeign(cookie string, origins []string) Middleware {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			navigation := r.Method == http.MethodGet || r.Method == http.MethodHead
 			if navigation && r.URL.Path != graphqlhttp.Path || len(r.CookiesNamed(cookie)) == 0 ||
-				protection.Check(unsafely(r)) == nil {
+				!contradictory(r.Header) && protection.Check(unsafely(r)) == nil {
 				next.ServeHTTP(w, r)
 				return
 			}
@@ -85,6 +87,10 @@ func refuseForeign(cookie string, origins []string) Middleware {
 		})
 	}
 }
+
+// contradictory reports whether a browser's mark came twice: somebody else has put
+// one there, and the first alone would count.
+func contradictory(h http.Header) bool { return len(h["Origin"]) > 1 || len(h["Sec-Fetch-Site"]) > 1 }
 
 // unsafely is the request as one by POST: http.CrossOriginProtection lets those by
 // GET, HEAD and OPTIONS pass wherever they come from. Its host is none that an

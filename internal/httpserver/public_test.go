@@ -127,6 +127,24 @@ func TestCrossOriginProtection(t *testing.T) {
 	}
 }
 
+// TestMarksThatContradictEachOtherAreForeign sends what no browser does: two lines of
+// one of its marks, the first of which is innocent.
+func TestMarksThatContradictEachOtherAreForeign(t *testing.T) {
+	t.Parallel()
+	h := newPublic(nil)
+	for _, marks := range []http.Header{
+		{"Origin": {allowedOrigin, "https://evil.example"}},
+		{"Origin": {ownOrigin, "null"}, "Sec-Fetch-Site": {"cross-site"}},
+		{"Sec-Fetch-Site": {"same-origin", "cross-site"}},
+	} {
+		marks.Set("Cookie", cookieName+"=x")
+		got := send(t, h, http.MethodPost, "/graphql", "", marks)
+		if got.status != http.StatusForbidden || strings.Contains(strings.Join(got.header.Values("Access-Control-Allow-Origin"), " "), "evil") {
+			t.Errorf("%v: got %d, shared with %q", marks, got.status, got.header.Values("Access-Control-Allow-Origin"))
+		}
+	}
+}
+
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -85,6 +85,7 @@ func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", a.contentType)
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Del("Set-Cookie") // a cache that many share would give it to all of them
 	if !takesGzip(r) {
 		h.Set("ETag", a.etag)
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.content))
@@ -104,7 +105,7 @@ func takesGzip(r *http.Request) bool {
 			if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
 				continue
 			}
-			weight, given := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q=")
+			weight, given := strings.CutPrefix(strings.ToLower(strings.ReplaceAll(params, " ", "")), "q=")
 			return !given || strings.Trim(weight, "0.") != ""
 		}
 	}

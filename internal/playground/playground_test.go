@@ -160,7 +160,7 @@ func TestAssetsAreNotCompressedForWhoDoesNotTakeIt(t *testing.T) {
 	server := newServer(t, true, "")
 	_, body := get(t, server.URL, nil)
 	url := regexp.MustCompile(`href="([^"]+app\.css)"`).FindStringSubmatch(body)[1]
-	for _, header := range []string{"identity", "gzip;q=0", "gzip; q=0.0, br", "gzipped"} {
+	for _, header := range []string{"identity", "gzip;q=0", "gzip;Q=0", "gzip; q=0.0, br", "gzipped"} {
 		response, _ := get(t, server.URL+url, http.Header{"Accept-Encoding": {header}})
 		if got := response.Header.Get("Content-Encoding"); got != "" {
 			t.Errorf("%q: got encoding %q, want none", header, got)
@@ -212,5 +212,30 @@ func TestAssetsAreAsPublished(t *testing.T) {
 		if got := hex.EncodeToString(sum[:]); got != want {
 			t.Errorf("%s: got %s, want %s", entry.Name(), got, want)
 		}
+	}
+}
+
+// TestAFileIsForEverybody wants what was set for one browser before, which cookie it
+// is to forget, to be in no answer that shared caches keep.
+func TestAFileIsForEverybody(t *testing.T) {
+	t.Parallel()
+	handler, err := playground.Handler(playground.Options{
+		Playground: true, SignedIn: func(context.Context) (string, bool) { return "", false },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Set-Cookie", "session=; Max-Age=0")
+		handler.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	page, body := get(t, server.URL+"/", nil)
+	if page.Header.Get("Set-Cookie") == "" {
+		t.Error("the page has lost its cookie")
+	}
+	file, _ := get(t, server.URL+regexp.MustCompile(`/-/playground/[^"]*app\.js`).FindString(body), nil)
+	if file.StatusCode != http.StatusOK || file.Header.Get("Set-Cookie") != "" || !strings.HasPrefix(file.Header.Get("Cache-Control"), "public") {
+		t.Errorf("got %d with %v", file.StatusCode, file.Header)
 	}
 }

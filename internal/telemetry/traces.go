@@ -162,13 +162,17 @@ func newSampler(name string, ratio float64) sdktrace.Sampler {
 
 // ownDecision keeps clients from deciding which traces are kept. What anyone on
 // the Internet sends as the parent of a request joins the two, and no more: neither
-// its flag counts nor its trace's ID, which a sampler by ratio goes by.
+// its flag counts nor its trace's ID, which a sampler by ratio goes by. What happens
+// within a request is kept where the request is.
 type ownDecision struct{ sdktrace.Sampler }
 
 // ShouldSample implements sdktrace.Sampler.
 func (d ownDecision) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
 	parent := trace.SpanContextFromContext(p.ParentContext)
-	if parent.IsRemote() && !mayDecide(p.ParentContext) {
+	switch {
+	case parent.IsValid() && !parent.IsRemote():
+		return sdktrace.ParentBased(d.Sampler).ShouldSample(p)
+	case parent.IsRemote() && !mayDecide(p.ParentContext):
 		p.ParentContext = trace.ContextWithSpanContext(p.ParentContext, trace.SpanContext{})
 		_, _ = rand.Read(p.TraceID[:]) // never fails
 	}

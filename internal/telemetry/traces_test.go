@@ -141,6 +141,34 @@ func TestOnlyATrustedProxyDecidesWhatIsKept(t *testing.T) {
 	}
 }
 
+// TestATraceIsKeptWholeOrNotAtAll sends IDs of traces that a sampler by ratio would
+// always keep: what happens within a request goes by the request's own fate.
+func TestATraceIsKeptWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	const kept = "00-4bf92f3577b34da60000000000000001-" + parentID + "-01"
+	spans, _ := traced(t, "traceidratio", 0.5, func(traces *telemetry.Traces) {
+		for range 20 {
+			ctx, end := traces.Request(t.Context(), request(t, map[string]string{"traceparent": kept}), "POST /graphql", false)
+			_, operation := traces.Tracer().Start(ctx, "graphql query")
+			operation.End()
+			end(http.StatusOK)
+		}
+	})
+	requests := make(map[string]bool)
+	for _, s := range spans {
+		requests[s.SpanContext.SpanID] = s.Name == "POST /graphql"
+	}
+	for _, s := range spans {
+		if s.Name == "graphql query" && !requests[s.Parent.SpanID] {
+			t.Errorf("an operation is exported without its request: %+v", s)
+		}
+	}
+	// By chance all or none of 20 requests are kept once in half a million.
+	if len(spans) == 0 || len(spans) == 40 {
+		t.Errorf("got %d of 40 spans", len(spans))
+	}
+}
+
 func TestAnUpstreamIsToldTheTraceAndNothingElse(t *testing.T) {
 	t.Parallel()
 	var got http.Header
