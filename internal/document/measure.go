@@ -260,7 +260,6 @@ func (m *measurer) inside(f *ast.Field, definition *ast.FieldDefinition) part {
 	} else {
 		size = m.set(f.SelectionSet, of)
 	}
-	size.RootFields = 0
 	m.beneath[key] = size
 	return size
 }

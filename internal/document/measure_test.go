@@ -132,6 +132,27 @@ func TestALongVariableIsMeasuredAnew(t *testing.T) {
 	}
 }
 
+// TestAVariableThatTellsASizeIsMeasuredAnew lets nobody in with a small page who then
+// asks for a large one.
+func TestAVariableThatTellsASizeIsMeasuredAnew(t *testing.T) {
+	t.Parallel()
+	schema := newSchema(t)
+	prices := document.NewPrices(schema, 100)
+	for text, variables := range map[string][2]map[string]any{
+		"query($n: Int) { me { friends(first: $n) { nodes { id } } } }": {{"n": int64(1)}, {"n": int64(90)}},
+		"query($i: [ID!]) { byID(ids: $i) { id } }":                     {{"i": []string{"a"}}, {"i": []string{"a", "b"}}},
+	} {
+		d, refusal := document.NewReader(schema, 0, false).Read(text, false)
+		if refusal != nil {
+			t.Fatal(refusal.Errors)
+		}
+		small, large := prices.Measure(d, d.Operations[0], variables[0]), prices.Measure(d, d.Operations[0], variables[1])
+		if small.Cost >= large.Cost {
+			t.Errorf("%s: got %d, then %d", text, small.Cost, large.Cost)
+		}
+	}
+}
+
 // TestWhatDoublesIsMeasuredOnce would not end, nor say anything sensible, were each
 // spread of a fragment followed.
 func TestWhatDoublesIsMeasuredOnce(t *testing.T) {
