@@ -37,11 +37,19 @@ type want struct {
 	statuses []int
 	// code is of the first GraphQL error; empty: no matter.
 	code string
+	// holds is what must be in the body; empty: no matter.
+	holds string
 	// closes are the codes that the WebSocket's end may have; nil: it is none.
 	closes []int
 }
 
 func status(statuses ...int) want { return want{statuses: statuses} }
+
+// answered is what a request gets that does no harm: data, and no error.
+func answered() want { return want{statuses: []int{http.StatusOK}, holds: `{"data":{`} }
+
+// nobody is the answer to who has no session.
+func nobody() want { return want{statuses: []int{http.StatusOK}, holds: `{"data":{"viewer":null}}`} }
 
 func refusal(status int, code string) want { return want{statuses: []int{status}, code: code} }
 
@@ -105,7 +113,9 @@ func (a attacker) hostileRequests() []hostile {
 // what it was sent, and the second round leaves no more behind than the first.
 func TestHostileRequests(t *testing.T) {
 	t.Parallel()
-	w := found(t, sqlite(t), rollup, map[string]string{"ALLOWED_ORIGINS": "https://app.example"})
+	w := found(t, sqlite(t), rollup, map[string]string{
+		"ALLOWED_ORIGINS": "https://app.example", "OTEL_TRACES_EXPORTER": "console", // which is in the log then
+	})
 	b := w.browser(t)
 	b.signIn(t, w.url+"/auth/login")
 	a := attacker{host: strings.TrimPrefix(w.url, "http://"), session: b.session()}
@@ -135,11 +145,17 @@ func TestHostileRequests(t *testing.T) {
 	if r := b.query(t, "{ viewer { id email } }"); r.at("viewer", "email") == nil {
 		t.Errorf("afterwards the user is answered %+v", r)
 	}
-	if log := w.log.String(); strings.Contains(log, canary) {
-		t.Errorf("the canary is in the log: %s", around(log, canary))
+	metrics := w.await(t, w.admin+"/metrics", http.StatusOK)
+	w.stop(t) // the last spans are written
+	if !strings.Contains(w.log.String(), "graphql.operation.type") {
+		t.Error("no spans were written")
 	}
-	if strings.Contains(w.log.String(), a.session) {
-		t.Error("the session's token is in the log")
+	for what, text := range map[string]string{"log": w.log.String(), "metrics": metrics} {
+		for _, secret := range []string{canary, a.session} {
+			if strings.Contains(text, secret) {
+				t.Errorf("a secret is in the %s: %s", what, around(text, secret))
+			}
+		}
 	}
 	if strings.Contains(w.log.String(), "panic") {
 		t.Errorf("a handler panicked: %s", around(w.log.String(), "panic"))
@@ -205,6 +221,9 @@ func (a attacker) check(t *testing.T, h hostile) {
 	}
 	if !slices.Contains(h.statuses, resp.StatusCode) {
 		t.Errorf("%s: %d, want %v: %.1000s", h.name, resp.StatusCode, h.statuses, body)
+	}
+	if !bytes.Contains(body, []byte(h.holds)) {
+		t.Errorf("%s: want %s: %.1000s", h.name, h.holds, body)
 	}
 	if h.code == "" {
 		return
