@@ -132,15 +132,16 @@ func TestHostileRequests(t *testing.T) {
 	}
 	a.attack(t, attacks)
 	a.floods(t, w)
-	heap, goroutines := w.heap(t), w.goroutines(t)
+	heap, goroutines, own := w.heap(t), w.goroutines(t), w.own(t)
 	a.attack(t, attacks)
 	a.floods(t, w)
 
 	const spare, growth = 10, 16 << 20
 	eventually(t, 30*time.Second, func() bool {
-		return w.goroutines(t) <= goroutines+spare && w.heap(t) <= heap+growth
+		return w.goroutines(t) <= goroutines+spare && w.heap(t) <= heap+growth && len(more(w.own(t), own)) == 0
 	}, func() string {
-		return fmt.Sprintf("left behind: %d goroutines, before %d; heap %d, before %d", w.goroutines(t), goroutines, w.heap(t), heap)
+		return fmt.Sprintf("left behind: %d goroutines, before %d, of them %v; heap %d, before %d",
+			w.goroutines(t), goroutines, more(w.own(t), own), w.heap(t), heap)
 	})
 	if r := b.query(t, "{ viewer { id email } }"); r.at("viewer", "email") == nil {
 		t.Errorf("afterwards the user is answered %+v", r)
@@ -272,6 +273,39 @@ func (g *gateway) heap(t *testing.T) int {
 		t.Fatalf("the profile does not tell the heap: %v", err)
 	}
 	return n
+}
+
+// own are the gateway's own goroutines, counted by the function that each began with.
+// There is no other for each request, so that one more is one that was left behind.
+func (g *gateway) own(t *testing.T) map[string]int {
+	t.Helper()
+	_, profile, _ := strings.Cut(g.await(t, g.admin+"/debug/pprof/goroutine?debug=1", http.StatusOK), "\n")
+	counts := make(map[string]int)
+	for stack := range strings.SplitSeq(profile, "\n\n") {
+		functions := ownFunction.FindAllStringSubmatch(stack, -1)
+		var n int
+		if _, err := fmt.Sscanf(stack, "%d @", &n); err != nil || len(functions) == 0 {
+			continue
+		}
+		counts[functions[len(functions)-1][1]] += n
+	}
+	if len(counts) < 3 {
+		t.Errorf("the profile tells little: %.500s", profile)
+	}
+	return counts
+}
+
+var ownFunction = regexp.MustCompile(`(?m)^#\t\S+\t((?:galaxygate|main)[./]\S*)\+0x`)
+
+// more are those of which there are more now than before.
+func more(now, before map[string]int) map[string]int {
+	found := make(map[string]int)
+	for name, n := range now {
+		if n > before[name] {
+			found[name] = n - before[name]
+		}
+	}
+	return found
 }
 
 // around is the part of the text about what was found in it.
