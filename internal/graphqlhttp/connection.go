@@ -290,6 +290,11 @@ func (c *connection) subscribe(ctx context.Context, m message) error {
 // operate runs the operation to its end.
 func (c *connection) operate(ctx context.Context, o *operation, params *graphql.RawParams) {
 	defer guard(ctx, c.exec, func(errs gqlerror.List) { c.end(ctx, o, errs) })
+	// First, since whether the session is live may be a question to the store.
+	if refusal := c.settings.Callers.Admit(ctx); refusal != nil {
+		c.end(ctx, o, gqlerror.List{refusal.graphQL(ctx)})
+		return
+	}
 	switch err := c.settings.Callers.Confirm(ctx); {
 	case errors.Is(err, ErrSignedOut):
 		c.signOut.Do(func() { close(c.signedOut) })
@@ -297,10 +302,6 @@ func (c *connection) operate(ctx context.Context, o *operation, params *graphql.
 		return
 	case err != nil:
 		c.end(ctx, o, gqlerror.List{Unavailable().graphQL(ctx)})
-		return
-	}
-	if refusal := c.settings.Callers.Admit(ctx); refusal != nil {
-		c.end(ctx, o, gqlerror.List{refusal.graphQL(ctx)})
 		return
 	}
 	prepared, response := prepare(ctx, c.exec, params)

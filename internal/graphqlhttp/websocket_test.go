@@ -352,8 +352,12 @@ func TestEachOperationIsAdmitted(t *testing.T) {
 	p := open(t, nil)
 	s := p.connect(t, "alice")
 	p.refused.Store(true)
+	asked := p.asked.Load()
 	s.subscribe(t, "1", `{name}`)
 	s.hears(t, `{"type":"error","id":"1","payload":[{"message":"Too many requests.","extensions":{"code":"RATE_LIMITED","retryAfter":7}}]}`)
+	if p.asked.Load() != asked {
+		t.Error("the store is asked for an operation that is not admitted")
+	}
 	p.refused.Store(false)
 	p.away.Store(true)
 	s.subscribe(t, "1", `{name}`)
