@@ -1,9 +1,15 @@
 package graph_test
 
 import (
+	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"galaxygate/graph"
+	"galaxygate/internal/session"
 )
 
 func TestWhatAClientWritesItReadsBackAtOnce(t *testing.T) {
@@ -69,6 +75,42 @@ func TestNothingIsDoneForASessionThatHasEnded(t *testing.T) {
 	w.wantCodes(got, "UNAUTHENTICATED")
 	if n := w.rollup.count("setExternalAppData"); n != 0 {
 		t.Errorf("Galaxy was asked %d times after the logout", n)
+	}
+}
+
+// interrupted is a Manager with something that happens after a session was ended by it.
+type interrupted struct {
+	graph.SessionManager
+
+	then func()
+}
+
+func (i interrupted) End(ctx context.Context, userID, id string, reason session.EndReason) (session.Session, error) {
+	defer i.then()
+	return i.SessionManager.End(ctx, userID, id, reason)
+}
+
+// TestWhoIsSignedOutMeanwhileSignsNobodyOut ends the session of a mutation between two
+// of its fields.
+func TestWhoIsSignedOutMeanwhileSignsNobodyOut(t *testing.T) {
+	t.Parallel()
+	for _, field := range []string{
+		"revokeOtherSessions { revokedCount }", "revokeAuthorization { revokedSessions }", "revokeSession(input: {sessionId: $id}) { session { id } }",
+	} {
+		t.Run(field, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			thief, old, owner := w.signIn(alice, "openid"), w.signIn(alice, "openid"), w.signIn(alice, "openid")
+			w.resolver.Manager = interrupted{w.manager, func() {
+				if _, err := w.db.End(t.Context(), thief.session.UserID, thief.session.ID, session.EndedByUser, time.Now()); err != nil {
+					t.Errorf("end: %v", err)
+				}
+			}}
+			got := w.do(thief, strings.NewReplacer("$old", strconv.Quote(old.session.ID), "$id", strconv.Quote(owner.session.ID)).Replace(
+				"mutation { first: revokeSession(input: {sessionId: $old}) { session { id } } "+field+" }"), nil)
+			w.wantCodes(got, "UNAUTHENTICATED")
+			w.want(w.do(owner, "{ viewer { id } }", nil), "viewer.id", `"`+alice+`"`)
+		})
 	}
 }
 

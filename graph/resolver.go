@@ -35,6 +35,9 @@ type Revoker interface {
 
 // SessionManager lists and ends sessions, and tells of ends. *session.Manager does.
 type SessionManager interface {
+	// Confirm returns nil where the context's session is live still, and
+	// session.ErrNotFound where it has ended since the request began.
+	Confirm(ctx context.Context) error
 	// List returns the user's live sessions, newest first.
 	List(ctx context.Context, userID string) ([]session.Session, error)
 	// End ends the user's session and returns it, or session.ErrNotFound.
@@ -72,6 +75,23 @@ func (r *Resolver) caller(ctx context.Context) (session.Session, error) {
 	s, ok := session.FromContext(ctx)
 	if !ok {
 		return session.Session{}, unauthenticated(loginURL(r.PublicURL))
+	}
+	return s, nil
+}
+
+// liveCaller is caller for what is not to be done for a session that has ended since
+// the operation began: else who was signed out for cause would, in return, sign out
+// everybody else.
+func (r *Resolver) liveCaller(ctx context.Context) (session.Session, error) {
+	s, err := r.caller(ctx)
+	if err != nil {
+		return session.Session{}, err
+	}
+	switch err := r.Manager.Confirm(ctx); {
+	case errors.Is(err, session.ErrNotFound):
+		return session.Session{}, unauthenticated(loginURL(r.PublicURL))
+	case err != nil:
+		return session.Session{}, err
 	}
 	return s, nil
 }

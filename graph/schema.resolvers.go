@@ -63,7 +63,7 @@ func (r *mutationResolver) Logout(ctx context.Context) (*model.LogoutPayload, er
 }
 
 func (r *mutationResolver) RevokeSession(ctx context.Context, input model.RevokeSessionInput) (*model.RevokeSessionPayload, error) {
-	s, err := r.caller(ctx)
+	s, err := r.liveCaller(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (r *mutationResolver) RevokeSession(ctx context.Context, input model.Revoke
 }
 
 func (r *mutationResolver) RevokeOtherSessions(ctx context.Context) (*model.RevokeOtherSessionsPayload, error) {
-	s, err := r.caller(ctx)
+	s, err := r.liveCaller(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (r *mutationResolver) RevokeOtherSessions(ctx context.Context) (*model.Revo
 }
 
 func (r *mutationResolver) RevokeAuthorization(ctx context.Context) (*model.RevokeAuthorizationPayload, error) {
-	s, err := r.caller(ctx)
+	s, err := r.liveCaller(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,9 @@ const (
 	// maxSteps bounds the work that a document makes by its fragments: how many
 	// selections the validation comes by, and how many are compared.
 	maxSteps = 50_000
+	// stepBytes is how much of a value within others is a step: an error quotes the
+	// whole of it, and so may one of each that it is in.
+	stepBytes = 256
 	// maxErrors is how many errors of a document are told, and maxMessage how many
 	// bytes of each: names in it are the client's.
 	maxErrors  = 10
@@ -153,7 +156,7 @@ func (r *Reader) refusal(d *ast.QueryDocument, short bool) *Refusal {
 	}
 	if !walkable(d) {
 		return refuse(TooComplex,
-			"The fragments of the document are spread too often: write them out, or ask in several documents.")
+			"The fragments of the document are spread too often, or its values nest too deep: write them out, or ask in several documents.")
 	}
 	errs := validator.ValidateWithRules(r.schema, d, newRules(false))
 	if len(errs) > 0 {
@@ -224,10 +227,18 @@ func walkable(d *ast.QueryDocument) bool {
 	}
 	for _, o := range d.Operations {
 		w.seen = make(map[string]bool)
+		for _, v := range o.VariableDefinitions {
+			if v.DefaultValue != nil {
+				w.value(v.DefaultValue)
+			}
+			w.directives(v.Directives)
+		}
+		w.directives(o.Directives)
 		w.set(o.SelectionSet)
 	}
 	for _, f := range d.Fragments {
 		w.seen = make(map[string]bool)
+		w.directives(f.Directives)
 		w.set(f.SelectionSet)
 	}
 	return w.left > 0
@@ -246,14 +257,40 @@ func (w *walker) set(set ast.SelectionSet) {
 		}
 		switch s := selection.(type) {
 		case *ast.Field:
+			w.arguments(s.Arguments)
+			w.directives(s.Directives)
 			w.set(s.SelectionSet)
 		case *ast.InlineFragment:
+			w.directives(s.Directives)
 			w.set(s.SelectionSet)
 		case *ast.FragmentSpread:
+			w.directives(s.Directives)
 			if f := w.fragments[s.Name]; f != nil && !w.seen[s.Name] {
 				w.seen[s.Name] = true
 				w.set(f.SelectionSet)
 			}
 		}
 	}
+}
+
+func (w *walker) directives(directives ast.DirectiveList) {
+	for _, d := range directives {
+		w.arguments(d.Arguments)
+	}
+}
+
+func (w *walker) arguments(arguments ast.ArgumentList) {
+	for _, a := range arguments {
+		w.value(a.Value)
+	}
+}
+
+// value returns how many bytes a value has, about.
+func (w *walker) value(value *ast.Value) int {
+	bytes := len(value.Raw) + 1
+	for _, child := range value.Children {
+		bytes += len(child.Name) + w.value(child.Value)
+	}
+	w.left -= bytes / stepBytes
+	return bytes
 }

@@ -150,6 +150,9 @@ func hostile() map[string]string {
 		"a long list, again":        "{" + list(10, " users(flags: ["+list(480, "true ")+"]) { id }") + "}",
 		"unknown arguments":         "{ node(" + each(1500, " a%d: 1 #%d\n") + ") { id } }",
 		"a list of lists":           "{ users(flags: " + list(2400, "[") + list(2400, "]") + ") { id } }",
+		"a list of long strings":    "{ users(flags: " + list(900, `["`+strings.Repeat("n", 270)+`" `) + list(900, "]") + ") { id } }",
+		"one in a directive":        "{ users { id @skip(if: " + list(900, `["`+strings.Repeat("n", 270)+`" `) + list(900, "]") + ") } }",
+		"one by default":            "query($f: [Boolean!] = " + list(900, `["`+strings.Repeat("n", 270)+`" `) + list(900, "]") + ") { users(flags: $f) { id } }",
 		"a very long name":          "{ me { " + list(1, strings.Repeat("n", 250_000)) + " } }",
 		"very long names":           "{ me { " + list(9, " "+strings.Repeat("n", 25_000)) + " } }",
 		"a very long string":        `{ node(id: "` + strings.Repeat("n", 250_000) + `") { id } }`,
@@ -213,7 +216,7 @@ func TestNoDocumentHasManyErrors(t *testing.T) {
 func TestWhatWouldBeValidatedForLongIsRefused(t *testing.T) {
 	t.Parallel()
 	r := document.NewReader(newSchema(t), 0, false)
-	for _, name := range []string{"a chain of fragments", "a circle of fragments", "many operations"} {
+	for _, name := range []string{"a chain of fragments", "a circle of fragments", "many operations", "a list of long strings", "one in a directive", "one by default"} {
 		if _, refusal := r.Read(hostile()[name], false); refusal == nil || refusal.Kind != document.TooComplex {
 			t.Errorf("%s: got %+v, want that it is too complex", name, refusal)
 		}

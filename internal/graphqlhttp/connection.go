@@ -82,25 +82,37 @@ func (c *connection) serve(ctx context.Context) {
 
 // watch ends the connection in time, and closes it when ctx ends.
 func (c *connection) watch(ctx context.Context) {
-	var ended <-chan struct{}
+	var (
+		leaving   sync.WaitGroup
+		ended     <-chan struct{}
+		signedOut = c.signedOut
+		ending    = c.stream.ending()
+	)
 	for ctx.Err() == nil {
 		select {
 		case ended = <-c.acknowledged:
 		case <-ended:
-			c.leave(ctx, lastMoment, signOutPatience, errSessionEnded)
-		case <-c.signedOut:
-			c.leave(ctx, lastMoment, signOutPatience, errSessionEnded)
-		case <-c.stream.ending():
-			c.leave(ctx, 0, c.stream.patience(), errStopping)
+			ended, signedOut = nil, nil
+			leaving.Go(func() { c.leave(ctx, lastMoment, signOutPatience, errSessionEnded) })
+		case <-signedOut:
+			ended, signedOut = nil, nil
+			leaving.Go(func() { c.leave(ctx, lastMoment, signOutPatience, errSessionEnded) })
+		case <-ending: // also while it leaves already, for which there is less time now
+			ending = nil
+			leaving.Go(func() { c.leave(ctx, 0, c.stream.patience(), errStopping) })
 		case <-ctx.Done():
 		}
 	}
 	c.close(context.Cause(ctx))
+	leaving.Wait()
 }
 
 // leave closes the connection once its operations have ended: all within the moment,
 // else queries and mutations within the patience.
 func (c *connection) leave(ctx context.Context, moment, patience time.Duration, why *closing) {
+	// Who writes to a client that does not read holds the lock for long.
+	late := time.AfterFunc(moment+patience, func() { c.stop(why) })
+	defer late.Stop()
 	c.mu.Lock()
 	c.leaving = true
 	c.mu.Unlock()
@@ -127,11 +139,20 @@ func (c *connection) settle(ctx context.Context, limit time.Duration) {
 func (c *connection) close(why error) {
 	if said := (*closing)(nil); errors.As(why, &said) {
 		// The library waits without a limit for the rest of a message.
-		_ = c.network.SetDeadline(time.Now().Add(closeLimit))
+		_ = c.network.SetDeadline(time.Now().Add(c.closeLimit()))
 		_ = c.socket.Close(said.code, said.reason)
 		return
 	}
 	_ = c.socket.CloseNow()
+}
+
+// closeLimit is how long the client may take to answer a close: at shutdown no longer
+// than there is time for.
+func (c *connection) closeLimit() time.Duration {
+	if patience := c.stream.patience(); patience > 0 {
+		return min(patience/2, closeLimit)
+	}
+	return closeLimit
 }
 
 // keepAlive keeps proxies from closing an idle connection, and ends one whose client
@@ -291,6 +312,11 @@ func (c *connection) subscribe(ctx context.Context, m message) error {
 // operate runs the operation to its end.
 func (c *connection) operate(ctx context.Context, o *operation, params *graphql.RawParams) {
 	defer guard(ctx, c.exec, func(errs gqlerror.List) { c.end(ctx, o, errs) })
+	// First, since whether the session is live may be a question to the store.
+	if refusal := c.settings.Callers.Admit(ctx); refusal != nil {
+		c.end(ctx, o, gqlerror.List{refusal.graphQL(ctx)})
+		return
+	}
 	switch err := c.settings.Callers.Confirm(ctx); {
 	case errors.Is(err, ErrSignedOut):
 		c.signOut.Do(func() { close(c.signedOut) })
@@ -298,10 +324,6 @@ func (c *connection) operate(ctx context.Context, o *operation, params *graphql.
 		return
 	case err != nil:
 		c.end(ctx, o, gqlerror.List{Unavailable().graphQL(ctx)})
-		return
-	}
-	if refusal := c.settings.Callers.Admit(ctx); refusal != nil {
-		c.end(ctx, o, gqlerror.List{refusal.graphQL(ctx)})
 		return
 	}
 	prepared, response := prepare(ctx, c.exec, params)

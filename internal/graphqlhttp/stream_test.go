@@ -39,6 +39,7 @@ type place struct {
 	away    atomic.Bool  // nobody's session can be looked up
 	refused atomic.Bool  // no operation is admitted
 	running atomic.Int64 // operations that wait
+	asked   atomic.Int64 // how often it was asked whether a session is live
 	release chan struct{}
 
 	mu       sync.Mutex
@@ -139,6 +140,7 @@ func (p *place) confirm(ctx context.Context) error {
 	if sessionOf(ctx) == "" {
 		return nil
 	}
+	p.asked.Add(1)
 	if p.away.Load() {
 		return fmt.Errorf("the store is away")
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -352,8 +353,12 @@ func TestEachOperationIsAdmitted(t *testing.T) {
 	p := open(t, nil)
 	s := p.connect(t, "alice")
 	p.refused.Store(true)
+	asked := p.asked.Load()
 	s.subscribe(t, "1", `{name}`)
 	s.hears(t, `{"type":"error","id":"1","payload":[{"message":"Too many requests.","extensions":{"code":"RATE_LIMITED","retryAfter":7}}]}`)
+	if p.asked.Load() != asked {
+		t.Error("the store is asked for an operation that is not admitted")
+	}
 	p.refused.Store(false)
 	p.away.Store(true)
 	s.subscribe(t, "1", `{name}`)
@@ -564,4 +569,54 @@ func TestCloseEndsEveryConnection(t *testing.T) {
 	busy.hears(t, `{"type":"next","id":"finishes","payload":{"data":{"slow":"done"}}}`, `{"type":"complete","id":"finishes"}`)
 	busy.isClosed(t, 1001, "The service is stopping")
 	<-closed
+}
+
+// TestCloseEndsAConnectionThatIsLeavingAlready stops the process while a connection
+// whose session has ended waits for a mutation, which it does for longer than there is.
+func TestCloseEndsAConnectionThatIsLeavingAlready(t *testing.T) {
+	t.Parallel()
+	p := open(t, nil)
+	s := p.connect(t, "alice")
+	s.subscribe(t, "tells", `subscription{ended}`)
+	s.subscribe(t, "changes", `mutation{slow}`)
+	p.awaitRunning(t, 2)
+	close(p.endOf("alice"))
+	s.hears(t, `{"type":"next","id":"tells","payload":{"data":{"ended":1}}}`, `{"type":"complete","id":"tells"}`)
+	closed := make(chan error)
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		closed <- p.streams.Close(ctx)
+	}()
+	s.isClosed(t, 1001, "The service is stopping")
+	if err := <-closed; err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+// TestCloseIsNotHeldUpByAClientThatDoesNotRead has an operation of the client's keep the
+// connection's lock, until nothing is read from the client either.
+func TestCloseIsNotHeldUpByAClientThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	p := open(t, func(all *transports) { all.socket.WriteTimeout = time.Hour })
+	conn, _, _ := p.upgrade(t, "", nil)
+	defer conn.Close()
+	frame := func(text string) []byte { // masked with zeros
+		return append([]byte{0x81, 0x80 | 126, byte(len(text) >> 8), byte(len(text)), 0, 0, 0, 0}, text...)
+	}
+	_, err := conn.Write(append(frame(`{"type":"connection_init"}`),
+		frame(`{"type":"subscribe","id":"1","payload":{"query":"subscription{flood}"}}`)...))
+	ping := frame(`{"type":"ping","payload":{"x":"` + strings.Repeat("x", 4000) + `"}}`)
+	for err == nil {
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_, err = conn.Write(ping)
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	if err := p.streams.Close(ctx); err != nil {
+		t.Errorf("Close: %v", err)
+	}
 }

@@ -13,11 +13,14 @@ func Valid(s string) bool {
 	})
 }
 
-// Union returns each scope of the lists once, in the order of first appearance.
+// Union returns each scope of the lists once, in the order of first appearance. The
+// lists may be a client's, and long.
 func Union(lists ...[]string) []string {
 	var all []string
+	seen := make(map[string]bool)
 	for _, one := range slices.Concat(lists...) {
-		if !slices.Contains(all, one) {
+		if !seen[one] {
+			seen[one] = true
 			all = append(all, one)
 		}
 	}

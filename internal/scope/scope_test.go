@@ -2,6 +2,7 @@ package scope_test
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 
 	"galaxygate/internal/scope"
@@ -24,5 +25,17 @@ func TestUnion(t *testing.T) {
 	got := scope.Union([]string{"openid", "email"}, nil, []string{"profile", "email", "profile"})
 	if want := []string{"openid", "email", "profile"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestUnionOfMany would take minutes, were each scope compared with each.
+func TestUnionOfMany(t *testing.T) {
+	t.Parallel()
+	many := make([]string, 1_000_000)
+	for i := range many {
+		many[i] = strconv.Itoa(i)
+	}
+	if got := scope.Union(many, many); len(got) != len(many) {
+		t.Errorf("got %d scopes, want %d", len(got), len(many))
 	}
 }

@@ -16,7 +16,7 @@ type contextKey struct{}
 
 // current is what the context of a signed-in request holds.
 type current struct {
-	session   Session
+	session   atomic.Pointer[Session] // as it was when last seen
 	tokenHash []byte
 	since     time.Time // when it was live
 	left      atomic.Bool
@@ -30,7 +30,7 @@ func FromContext(ctx context.Context) (Session, bool) {
 	if !ok || c.left.Load() {
 		return Session{}, false
 	}
-	return c.session, true
+	return *c.session.Load(), true
 }
 
 // Confirm returns nil where the session of the context's request is live still,
@@ -39,7 +39,7 @@ func FromContext(ctx context.Context) (Session, bool) {
 // not tell, is away. A context without a session is nobody's to confirm: nil.
 func (m *Manager) Confirm(ctx context.Context) error {
 	c, ok := ctx.Value(contextKey{}).(*current)
-	if ok && !c.left.Load() && !m.Cache.ChangedSince(c.session.ID, c.since) {
+	if ok && !c.left.Load() && !m.Cache.ChangedSince(c.session.Load().ID, c.since) {
 		return nil
 	}
 	return m.Renew(ctx)
@@ -55,7 +55,10 @@ func (m *Manager) Renew(ctx context.Context) error {
 	if c.left.Load() {
 		return ErrNotFound
 	}
-	_, err := m.authenticate(ctx, c.tokenHash)
+	s, err := m.authenticate(ctx, c.tokenHash)
+	if err == nil {
+		c.session.Store(&s)
+	}
 	return err
 }
 
@@ -143,7 +146,9 @@ func (m *Manager) enter(ctx context.Context, token secret.Text, leave func()) (c
 	actor := audit.ActorFrom(ctx)
 	actor.SessionID = s.ID
 	ctx = audit.WithActor(ctx, actor)
-	return context.WithValue(ctx, contextKey{}, &current{session: s, tokenHash: hash, since: since, leave: leave}), nil
+	c := &current{tokenHash: hash, since: since, leave: leave}
+	c.session.Store(&s)
+	return context.WithValue(ctx, contextKey{}, c), nil
 }
 
 // SetCookie gives the browser the session's token until the session's absolute

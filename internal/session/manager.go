@@ -192,9 +192,10 @@ func (m *Manager) Over(ctx context.Context) <-chan struct{} {
 // store is asked only where memory does not vouch for the session: from the moment
 // at which it is watched, word of its end is heard.
 func (m *Manager) watch(ctx context.Context, c *current, tell func(*End)) {
-	watched := m.Lookout.watch(ctx, c.session.ID, c.session.ExpiresAt, tell)
-	if !watched && m.Cache.ChangedSince(c.session.ID, c.since) {
-		m.Lookout.Look(c.session.ID)
+	s := c.session.Load()
+	watched := m.Lookout.watch(ctx, s.ID, s.ExpiresAt, tell)
+	if !watched && m.Cache.ChangedSince(s.ID, c.since) {
+		m.Lookout.Look(s.ID)
 	}
 }
 

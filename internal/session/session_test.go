@@ -287,6 +287,9 @@ func TestRenewIsAUseOfTheSession(t *testing.T) {
 		if err := d.Renew(ctx); err != nil {
 			t.Fatalf("a session in use: got %v", err)
 		}
+		if seen, ok := session.FromContext(ctx); !ok || d.now.Sub(seen.LastSeenAt) > time.Second || !seen.ExpiresAt.After(d.now) {
+			t.Errorf("a session in use: got %+v, want it as it is now", seen)
+		}
 	}
 	if _, err := d.End(t.Context(), s.UserID, s.ID, session.LoggedOut); err != nil {
 		t.Fatal(err)
