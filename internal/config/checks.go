@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"galaxygate/internal/redirect"
@@ -92,11 +93,17 @@ func redacted(t secret.Text) string {
 func redirects(s string, to *redirect.Rules) error {
 	rules, err := redirect.Parse(split(s))
 	if err != nil {
-		return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+		return errors.New(withoutUser(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	}
 	*to = rules
 	return nil
 }
+
+// userinfo matches the user and password of a URL, and what leads to them.
+var userinfo = regexp.MustCompile(`//[^/\s"]*@`)
+
+// withoutUser masks the passwords of URLs that should have none.
+func withoutUser(text string) string { return userinfo.ReplaceAllString(text, "//***@") }
 
 func scopes(s string, to *[]string) error {
 	fields := strings.Fields(strings.ReplaceAll(s, ",", " "))

@@ -381,3 +381,15 @@ func TestDescribeNamesEveryVariable(t *testing.T) {
 		}
 	}
 }
+
+// TestNoProblemQuotesAPassword gives one to variables whose values are shown, for they
+// hold none.
+func TestNoProblemQuotesAPassword(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"ALLOWED_ORIGINS", "ALLOWED_REDIRECTS"} {
+		_, err := load(t, map[string]string{name: "https://app.example,https://user:hush@app.example/*"})
+		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}

@@ -245,7 +245,7 @@ func list[T any](name, help string, to *[]T, parse func(string) (T, error), expe
 			for _, one := range split(s) {
 				value, err := parse(one)
 				if err != nil {
-					return fmt.Errorf("%q: must be %s", one, expected)
+					return fmt.Errorf("%q: must be %s", withoutUser(one), expected)
 				}
 				*to = append(*to, value)
 			}

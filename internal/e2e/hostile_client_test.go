@@ -26,24 +26,24 @@ func (a attacker) persisted() []hostile {
 		`{"query":"` + invalid + `","extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + digest(invalid) + `"}}}`: refusal(200, "GRAPHQL_VALIDATION_FAILED"),
 		`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + digest(invalid) + `"}}}`:                           refusal(200, "PERSISTED_QUERY_NOT_FOUND"),
 		`{"extensions":{"persistedQuery":{"version":2,"sha256Hash":"` + unknown + `"}}}`:                                   refusal(200, "PERSISTED_QUERY_NOT_SUPPORTED"),
-		`{"extensions":{"persistedQuery":{"version":"1","sha256Hash":"` + unknown + `"}}}`:                                 status(200, 400),
-		`{"extensions":{"persistedQuery":{"version":1}}}`:                                                                  status(200, 400),
-		`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":""}}}`:                                                  status(200, 400),
-		`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + canary + `"}}}`:                                    status(200, 400),
-		`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":["` + unknown + `"]}}}`:                                 status(200, 400),
-		`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"../../etc/passwd"}}}`:                                  status(200, 400),
-		`{"extensions":{"persistedQuery":"` + canary + `"}}`:                                                               status(200, 400),
-		`{"extensions":{"persistedQuery":[]}}`:                                                                             status(200, 400),
-		`{"extensions":{"persistedQuery":null}}`:                                                                           status(200, 400),
-		`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + strings.ToUpper(unknown) + `"}}}`:                  status(200, 400),
-		`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + strings.Repeat("a", 100_000) + `"}}}`:              status(200, 400),
+		`{"extensions":{"persistedQuery":{"version":"1","sha256Hash":"` + unknown + `"}}}`:                                 refusal(200, "BAD_USER_INPUT"),
+		`{"extensions":{"persistedQuery":{"version":1}}}`:                                                                  refusal(200, "BAD_USER_INPUT"),
+		`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":""}}}`:                                                  refusal(200, "BAD_USER_INPUT"),
+		`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + canary + `"}}}`:                                    refusal(200, "BAD_USER_INPUT"),
+		`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":["` + unknown + `"]}}}`:                                 refusal(200, "BAD_USER_INPUT"),
+		`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"../../etc/passwd"}}}`:                                  refusal(200, "BAD_USER_INPUT"),
+		`{"extensions":{"persistedQuery":"` + canary + `"}}`:                                                               refusal(200, "BAD_USER_INPUT"),
+		`{"extensions":{"persistedQuery":[]}}`:                                                                             refusal(200, "BAD_USER_INPUT"),
+		`{"extensions":{"persistedQuery":null}}`:                                                                           refusal(400, "BAD_USER_INPUT"),
+		`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + strings.ToUpper(unknown) + `"}}}`:                  refusal(200, "PERSISTED_QUERY_NOT_FOUND"),
+		`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + strings.Repeat("a", 100_000) + `"}}}`:              refusal(200, "BAD_USER_INPUT"),
 		`{"documentId":"` + canary + `"}`:                                                                                  refusal(200, "PERSISTED_QUERY_NOT_SUPPORTED"),
-		`{"documentId":"sha256:` + unknown + `"}`:                                                                          status(200),
+		`{"documentId":"sha256:` + unknown + `"}`:                                                                          refusal(200, "PERSISTED_QUERY_NOT_FOUND"),
 		`{"documentId":""}`:                                     refusal(400, "BAD_USER_INPUT"),
 		`{"documentId":7}`:                                      refusal(400, "BAD_USER_INPUT"),
 		`{"documentId":["` + canary + `"]}`:                     refusal(400, "BAD_USER_INPUT"),
-		`{"documentId":"` + strings.Repeat("x", 100_000) + `"}`: status(200, 400),
-		`{"documentId":"../../etc/passwd"}`:                     status(200),
+		`{"documentId":"` + strings.Repeat("x", 100_000) + `"}`: refusal(200, "PERSISTED_QUERY_NOT_SUPPORTED"),
+		`{"documentId":"../../etc/passwd"}`:                     refusal(200, "PERSISTED_QUERY_NOT_SUPPORTED"),
 		`{"id":"` + unknown + `"}`:                              refusal(400, "BAD_USER_INPUT"),
 		`{"doc_id":"` + unknown + `"}`:                          refusal(400, "BAD_USER_INPUT"),
 	} {
@@ -97,7 +97,7 @@ func (a attacker) crossSite() []hostile {
 		)
 	}
 	return append(all,
-		hostile{"from elsewhere: a preflight", a.request("OPTIONS", "/graphql", "", "Origin: https://"+canary+".example", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type, "+canary), status(200, 204, 405)},
+		hostile{"from elsewhere: a preflight", a.request("OPTIONS", "/graphql", "", "Origin: https://"+canary+".example", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type, "+canary), status(204)},
 		hostile{"from elsewhere: a WebSocket without cookie", a.upgrade("Cookie: -", "Origin: https://evil.example"), status(403)},
 	)
 }
@@ -125,27 +125,27 @@ func (a attacker) credentials() []hostile {
 		"Bearer null", "Bearer undefined", "Bearer [object Object]", "Basic " + base64.StdEncoding.EncodeToString([]byte(canary+":"+canary)),
 		"Digest username=" + canary, "Negotiate " + canary, canary, "Bearer,Bearer", "BearerX", "Bearer=" + canary,
 	} {
-		all = append(all, hostile{"credentials: " + fmt.Sprintf("%.50q", value), a.asks(query, "Cookie: -", "Authorization: "+value), status(200)})
+		all = append(all, hostile{"credentials: " + fmt.Sprintf("%.50q", value), a.asks(query, "Cookie: -", "Authorization: "+value), nobody()})
 	}
 	for _, value := range []string{
 		"galaxygate", "galaxygate=", "galaxygate=" + canary, "galaxygate=\"" + canary + "\"", "galaxygate=" + strings.Repeat("A", 43),
 		"galaxygate=" + strings.Repeat("B", 4000), "galaxygate=a; galaxygate=b", "galaxygate=%00", "galaxygate=a,b", "GALAXYGATE=" + canary,
 		"__Host-galaxygate=" + canary, "=galaxygate", ";;;", "galaxygate=\xff", "galaxygate=../../x", "galaxygate=' OR '1'='1",
 	} {
-		all = append(all, hostile{"cookie: " + fmt.Sprintf("%.50q", value), a.asks(query, "Cookie: "+value), status(200)})
+		all = append(all, hostile{"cookie: " + fmt.Sprintf("%.50q", value), a.asks(query, "Cookie: "+value), nobody()})
 	}
 	return append(all,
-		hostile{"credentials: two Authorization headers", a.asks(query, "Cookie: -", "Authorization: Bearer "+canary, "Authorization: Bearer x"), status(200)},
-		hostile{"address: a hundred hops", a.asks(query, "X-Forwarded-For: "+strings.Repeat("10.0.0.1, ", 100)+canary), status(200)},
-		hostile{"address: nonsense", a.asks(query, "X-Forwarded-For: "+canary, "Forwarded: for="+canary, "X-Real-IP: "+canary), status(200)},
-		hostile{"host: another", a.asks(query, "Host: "+canary+".example"), status(200)},
-		hostile{"host: forwarded", a.asks(query, "X-Forwarded-Host: "+canary+".example", "X-Forwarded-Proto: "+canary), status(200)},
-		hostile{"trace: nonsense", a.asks(query, "Traceparent: 00-"+canary+"-x-01", "Tracestate: a="+canary, "Baggage: a="+canary), status(200)},
-		hostile{"trace: zeros", a.asks(query, "Traceparent: 00-00000000000000000000000000000000-0000000000000000-00"), status(200)},
-		hostile{"request ID: line breaks", a.asks(query, "X-Request-ID: a%0d%0a"+canary+" "+canary), status(200)},
-		hostile{"range: of an answer", a.asks(query, "Range: bytes=0-10,5-20,-1"), status(200)},
-		hostile{"condition: of an answer", a.asks(query, "If-None-Match: *", "If-Modified-Since: "+canary), status(200)},
-		hostile{"cost: asked for by nonsense", a.asks(query, "X-Galaxygate-Cost: "+canary), status(200)},
+		hostile{"credentials: two Authorization headers", a.asks(query, "Cookie: -", "Authorization: Bearer "+canary, "Authorization: Bearer x"), nobody()},
+		hostile{"address: a hundred hops", a.asks(query, "X-Forwarded-For: "+strings.Repeat("10.0.0.1, ", 100)+canary), answered()},
+		hostile{"address: nonsense", a.asks(query, "X-Forwarded-For: "+canary, "Forwarded: for="+canary, "X-Real-IP: "+canary), answered()},
+		hostile{"host: another", a.asks(query, "Host: "+canary+".example"), answered()},
+		hostile{"host: forwarded", a.asks(query, "X-Forwarded-Host: "+canary+".example", "X-Forwarded-Proto: "+canary), answered()},
+		hostile{"trace: nonsense", a.asks(query, "Traceparent: 00-"+canary+"-x-01", "Tracestate: a="+canary, "Baggage: a="+canary), answered()},
+		hostile{"trace: zeros", a.asks(query, "Traceparent: 00-00000000000000000000000000000000-0000000000000000-00"), answered()},
+		hostile{"request ID: line breaks", a.asks(query, "X-Request-ID: a%0d%0a"+canary+" "+canary), answered()},
+		hostile{"range: of an answer", a.asks(query, "Range: bytes=0-10,5-20,-1"), answered()},
+		hostile{"condition: of an answer", a.asks(query, "If-None-Match: *", "If-Modified-Since: "+canary), answered()},
+		hostile{"cost: asked for by nonsense", a.asks(query, "X-Galaxygate-Cost: "+canary), answered()},
 	)
 }
 
@@ -162,9 +162,9 @@ func (a attacker) signIns() []hostile {
 	}
 	return append(all,
 		hostile{"login: two return_to", a.request("GET", "/auth/login?return_to=/&return_to=/", ""), status(400)},
-		hostile{"login: a scope of line breaks", a.request("GET", "/auth/login?scope=a%0d%0ab", ""), status(303, 302, 400)},
-		hostile{"login: 1,000 scopes", a.request("GET", "/auth/login?scope="+strings.Repeat("x+", 1000), ""), status(303, 302, 400)},
-		hostile{"login: a broken query", a.request("GET", "/auth/login?return_to=%zz", ""), status(302, 303, 400)},
+		hostile{"login: a scope of line breaks", a.request("GET", "/auth/login?scope=a%0d%0ab", ""), status(303)},
+		hostile{"login: 1,000 scopes", a.request("GET", "/auth/login?scope="+strings.Repeat("x+", 1000), ""), status(400)},
+		hostile{"login: a broken query", a.request("GET", "/auth/login?return_to=%zz", ""), status(400)},
 		hostile{"callback: nothing", a.request("GET", "/auth/callback", ""), status(400)},
 		hostile{"callback: a stranger's state", a.request("GET", "/auth/callback?code="+canary+"&state="+canary, ""), status(400)},
 		hostile{"callback: two states", a.request("GET", "/auth/callback?code=a&state=b&state=c", ""), status(400)},
@@ -177,6 +177,6 @@ func (a attacker) signIns() []hostile {
 		hostile{"back-channel logout: nothing", a.request("POST", "/auth/backchannel-logout", ""), status(400)},
 		hostile{"back-channel logout: no token", a.request("POST", "/auth/backchannel-logout", "logout_token="+canary, "Content-Type: application/x-www-form-urlencoded"), status(400)},
 		hostile{"back-channel logout: unsigned", a.request("POST", "/auth/backchannel-logout", "logout_token=eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.", "Content-Type: application/x-www-form-urlencoded"), status(400)},
-		hostile{"back-channel logout: 5 MB", a.request("POST", "/auth/backchannel-logout", "logout_token="+strings.Repeat("x", 5<<20), "Content-Type: application/x-www-form-urlencoded"), status(400, 413)},
+		hostile{"back-channel logout: 5 MB", a.request("POST", "/auth/backchannel-logout", "logout_token="+strings.Repeat("x", 5<<20), "Content-Type: application/x-www-form-urlencoded"), status(400)},
 	)
 }

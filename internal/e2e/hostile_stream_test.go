@@ -164,9 +164,13 @@ func (a attacker) webSockets() []hostile {
 		"no version":           {"Sec-WebSocket-Version: -"},
 		"no word of upgrading": {"Connection: close"},
 	} {
-		all = append(all, hostile{"WebSocket with " + name, a.upgrade(headers...), status(400, 426)})
+		want := refusal(400, "BAD_USER_INPUT")
+		if strings.Contains(name, "version") {
+			want = refusal(426, "BAD_USER_INPUT")
+		}
+		all = append(all, hostile{"WebSocket with " + name, a.upgrade(headers...), want})
 	}
-	return append(all, hostile{"WebSocket: by POST", strings.Replace(a.upgrade(), "GET", "POST", 1), status(400, 405, 415)})
+	return append(all, hostile{"WebSocket: by POST", strings.Replace(a.upgrade(), "GET", "POST", 1), refusal(405, "BAD_USER_INPUT")})
 }
 
 // frame is a WebSocket frame of a client's (RFC 6455, section 5.2), masked with zeros.
@@ -209,23 +213,23 @@ func (a attacker) eventStreams() []hostile {
 		return a.request("GET", "/graphql"+query, "", append([]string{accept}, headers...)...)
 	}
 	return []hostile{
-		{"event stream: no query", get(""), status(400)},
-		{"event stream: no document", get("?query={"), status(400)},
-		{"event stream: an unknown field", get("?query=subscription{password}"), status(400)},
-		{"event stream: two fields", get("?query=" + url.QueryEscape("subscription{a:sessionEnded{at} b:sessionEnded{at}}")), status(400)},
-		{"event stream: a mutation by GET", get("?query=mutation{logout{sessionId}}"), status(405)},
-		{"event stream: of a stranger", get("?query="+url.QueryEscape("subscription{sessionEnded{at}}"), "Cookie: -"), status(200)},
-		{"event stream: a stranger with a bad token", get("?query="+url.QueryEscape("subscription{sessionEnded{at}}"), "Cookie: -", "Authorization: Bearer "+canary), status(200)},
+		{"event stream: no query", get(""), refusal(400, "BAD_USER_INPUT")},
+		{"event stream: no document", get("?query={"), refusal(400, "GRAPHQL_PARSE_FAILED")},
+		{"event stream: an unknown field", get("?query=subscription{password}"), refusal(400, "GRAPHQL_VALIDATION_FAILED")},
+		{"event stream: two fields", get("?query=" + url.QueryEscape("subscription{a:sessionEnded{at} b:sessionEnded{at}}")), refusal(400, "GRAPHQL_VALIDATION_FAILED")},
+		{"event stream: a mutation by GET", get("?query=mutation{logout{sessionId}}"), refusal(405, "BAD_USER_INPUT")},
+		{"event stream: of a stranger", get("?query="+url.QueryEscape("subscription{sessionEnded{at}}"), "Cookie: -"), want{statuses: []int{200}, holds: `"code":"UNAUTHENTICATED"`}},
+		{"event stream: a stranger with a bad token", get("?query="+url.QueryEscape("subscription{sessionEnded{at}}"), "Cookie: -", "Authorization: Bearer "+canary), want{statuses: []int{200}, holds: `"code":"UNAUTHENTICATED"`}},
 		{"event stream: by PUT", a.request("PUT", "/graphql", "", accept), status(405)},
 		{"event stream: by DELETE", a.request("DELETE", "/graphql?operationId=1", "", accept), status(405)},
-		{"event stream: a reserved stream's token", get("?token="+canary, "X-GraphQL-Event-Stream-Token: "+canary), status(400)},
-		{"event stream: no JSON", a.post("{", accept), status(400)},
-		{"event stream: a form", a.post("query={__typename}", accept, "Content-Type: application/x-www-form-urlencoded"), status(415)},
-		{"event stream: too large", a.post(strings.Repeat(" ", 300<<10), accept), status(413)},
-		{"event stream: too deep", a.asks("{viewer{sessions{nodes{user{"+strings.Repeat("sessions{nodes{user{", 10)+"id"+strings.Repeat("}}}", 10)+"}}}}}", accept), status(400)},
-		{"event stream: of a query", a.asks("{__typename}", accept), status(200)},
+		{"event stream: a reserved stream's token", get("?token="+canary, "X-GraphQL-Event-Stream-Token: "+canary), refusal(400, "BAD_USER_INPUT")},
+		{"event stream: no JSON", a.post("{", accept), refusal(400, "BAD_USER_INPUT")},
+		{"event stream: a form", a.post("query={__typename}", accept, "Content-Type: application/x-www-form-urlencoded"), refusal(415, "BAD_USER_INPUT")},
+		{"event stream: too large", a.post(strings.Repeat(" ", 300<<10), accept), refusal(413, "BAD_USER_INPUT")},
+		{"event stream: too deep", a.asks("{viewer{sessions{nodes{user{"+strings.Repeat("sessions{nodes{user{", 10)+"id"+strings.Repeat("}}}", 10)+"}}}}}", accept), refusal(400, "QUERY_TOO_COMPLEX")},
+		{"event stream: of a query", a.asks("{__typename}", accept), want{statuses: []int{200}, holds: `{"data":{"__typename":"Query"}}`}},
 		{"event stream: of a refused query", a.asks("{viewer{smartContractWallets{address}}}", accept), status(200)},
-		{"event stream: last event", get("?query={__typename}", "Last-Event-ID: "+canary), status(200)},
-		{"event stream: HEAD", a.request("HEAD", "/graphql?query="+url.QueryEscape("subscription{sessionEnded{at}}"), "", accept), status(200, 400, 405)},
+		{"event stream: last event", get("?query={__typename}", "Last-Event-ID: "+canary), want{statuses: []int{200}, holds: `{"data":{"__typename":"Query"}}`}},
+		{"event stream: HEAD", a.request("HEAD", "/graphql?query="+url.QueryEscape("subscription{sessionEnded{at}}"), "", accept), status(405)},
 	}
 }

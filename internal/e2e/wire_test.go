@@ -128,18 +128,24 @@ func (w wires) placed(t *testing.T) placing {
 // socket, and returns the URL that goes through it.
 func (w wires) toDatabase(t *testing.T, direct string) string {
 	t.Helper()
+	return w.toDatabaseBy(t, direct, func(from io.Reader) io.Reader { return from })
+}
+
+// toDatabaseBy does so, and what the gateway asks passes through the tap.
+func (w wires) toDatabaseBy(t *testing.T, direct string, tap func(io.Reader) io.Reader) string {
+	t.Helper()
 	u, err := url.Parse(direct)
 	if err != nil {
 		t.Fatal(err)
 	}
 	socket := filepath.Join(u.Query().Get("host"), ".s.PGSQL.5432")
-	u.Host, u.RawQuery = w.placed(t)(theDatabase, bridge(t, socket)), "sslmode=disable"
+	u.Host, u.RawQuery = w.placed(t)(theDatabase, bridge(t, socket, tap)), "sslmode=disable"
 	return u.String()
 }
 
 // bridge listens on TCP for the server at the Unix socket: toxiproxy knows
 // TCP alone.
-func bridge(t *testing.T, socket string) string {
+func bridge(t *testing.T, socket string, tap func(io.Reader) io.Reader) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -157,7 +163,7 @@ func bridge(t *testing.T, socket string) string {
 				_ = client.Close()
 				continue
 			}
-			go pump(server, client)
+			go pump(server, tap(client))
 			go pump(client, server)
 		}
 	}()

@@ -196,8 +196,7 @@ func parseParams(members map[string]json.RawMessage) (*graphql.RawParams, *Refus
 	case !decode(members["extensions"], &p.Extensions):
 		return nil, badParameters("The parameter extensions must be a JSON object or null.")
 	}
-	_, persisted := p.Extensions["persistedQuery"]
-	if strings.TrimSpace(p.Query) == "" && documentID == nil && !persisted {
+	if strings.TrimSpace(p.Query) == "" && documentID == nil && p.Extensions["persistedQuery"] == nil {
 		return nil, badParameters("The parameter query must be a string with a GraphQL document.")
 	}
 	setDocumentID(&p, documentID)

@@ -92,12 +92,17 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) {
 		seeOther(w, r, here.String())
 		return
 	}
-	returnTo, err := h.returnTo(r.URL.Query()["return_to"])
+	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		h.page(w, r, badReturn)
 		return
 	}
-	extra, err := parseScopes(r.URL.Query()["scope"])
+	returnTo, err := h.returnTo(query["return_to"])
+	if err != nil {
+		h.page(w, r, badReturn)
+		return
+	}
+	extra, err := parseScopes(query["scope"])
 	if err != nil {
 		h.page(w, r, badScope)
 		return
