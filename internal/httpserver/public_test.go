@@ -89,6 +89,7 @@ func TestCrossOriginProtection(t *testing.T) {
 		{name: "another port in an old browser", method: "POST", path: "/graphql", cookie: cookie, origin: ownOrigin + ":8443", want: 403},
 		{name: "the session cookie among others", method: "POST", path: "/graphql", cookie: "a=b; " + cookie, site: "cross-site", origin: evil, want: 403},
 		{name: "an old browser on another site", method: "POST", path: "/graphql", cookie: cookie, origin: evil, want: 403},
+		{name: "the gateway's host by http in an old browser", method: "POST", path: ownOrigin + "/graphql", cookie: cookie, origin: "http://gate.example", want: 403},
 		{name: "an old browser on the gateway's page", method: "POST", path: "/graphql", cookie: cookie, origin: ownOrigin, want: 200},
 		{name: "an old browser on an allowed origin", method: "POST", path: "/graphql", cookie: cookie, origin: allowedOrigin, want: 200},
 		{name: "a query by GET from another site", method: "GET", path: "/graphql", cookie: cookie, site: "cross-site", want: 403},
@@ -609,6 +610,28 @@ func TestReplicasShareTheLimit(t *testing.T) {
 				t.Errorf("half a minute later: got %+v", refusal)
 			}
 		})
+	}
+}
+
+func TestWhatIsGivenBackIsNotToldOfAnAddress(t *testing.T) {
+	t.Parallel()
+	shared := &ledger{most: 1000, used: make(map[string]int)}
+	limiter := httpserver.NewRateLimiter(httpserver.RateLimits{
+		PerMinute: 20, Shared: shared, Now: time.Now, // and so told by the one
+		Key: func(ctx context.Context) string { return audit.ActorFrom(ctx).SessionID },
+	})
+	h := newPublic(func(p *httpserver.Public) {
+		p.Session, p.Limiter = headerSession, limiter
+		p.Remembers = func(*http.Request) bool { return false }
+	})
+	for range 10 {
+		send(t, h, http.MethodPost, "/graphql", "", http.Header{"Test-Session": {"alice"}})
+		limiter.Settle()
+	}
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if got := shared.used["address 192.0.2.1"]; got > 1 || shared.used["key alice"] < 9 {
+		t.Errorf("got %v, want the session's alone", shared.used)
 	}
 }
 
