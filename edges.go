@@ -92,6 +92,9 @@ func (g ground) api(h *house, requests *budget.Budget) http.Handler {
 		MaxMessageBytes: g.cfg.MaxBodyBytes,
 		Streams:         h.streams,
 		Callers:         callers(h.sessions, h.limiter, g.logger),
+		Closed: func(ctx context.Context, code int) {
+			g.logger.InfoContext(ctx, "websocket closed", "code", code)
+		},
 	})
 	api.AddTransport(graphqlhttp.Events{MaxBodyBytes: g.cfg.MaxBodyBytes, Streams: h.streams, Ended: h.sessions.Over})
 	api.AddTransport(graphqlhttp.Transport{MaxBodyBytes: g.cfg.MaxBodyBytes, Profile: graphqlhttp.Profile(g.cfg.HTTPProfile)})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -103,7 +104,7 @@ func (c *connection) watch(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
-	c.close(context.Cause(ctx))
+	c.close(ctx, context.Cause(ctx))
 	leaving.Wait()
 }
 
@@ -136,14 +137,31 @@ func (c *connection) settle(ctx context.Context, limit time.Duration) {
 }
 
 // close closes the connection, with a word where there is somebody to hear it.
-func (c *connection) close(why error) {
-	if said := (*closing)(nil); errors.As(why, &said) {
+func (c *connection) close(ctx context.Context, why error) {
+	said := (*closing)(nil)
+	heard := errors.As(why, &said)
+	if c.settings.Closed != nil {
+		c.settings.Closed(ctx, closeCode(said, why))
+	}
+	if heard {
 		// The library waits without a limit for the rest of a message.
 		_ = c.network.SetDeadline(time.Now().Add(c.closeLimit()))
 		_ = c.socket.Close(said.code, said.reason)
 		return
 	}
 	_ = c.socket.CloseNow()
+}
+
+// closeCode is the code that is said, else the client's, else that of a connection
+// that ended without one.
+func closeCode(said *closing, why error) int {
+	if said != nil {
+		return int(said.code)
+	}
+	if code := websocket.CloseStatus(why); code > 0 {
+		return int(code)
+	}
+	return int(websocket.StatusAbnormalClosure)
 }
 
 // closeLimit is how long the client may take to answer a close: at shutdown no longer
@@ -221,7 +239,7 @@ func (c *connection) receive(ctx context.Context) (message, error) {
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		return message{}, errMessageTooLarge
 	case err != nil:
-		return message{}, errGone
+		return message{}, fmt.Errorf("%w: %w", errGone, err)
 	}
 	return parseMessage(kind, content)
 }

@@ -20,7 +20,7 @@ import (
 // and mutations run over it as subscriptions do. It takes every request for an
 // upgrade, so add it before the others.
 //
-// All fields but those of time are required.
+// All fields but Closed and those of time are required.
 type WebSocket struct {
 	// Allowed reports whether pages of the origin may connect. A request without
 	// an Origin, which no browser sends, may.
@@ -29,6 +29,9 @@ type WebSocket struct {
 	MaxMessageBytes int64
 	Streams         *Streams
 	Callers         Callers
+	// Closed is told by which code a connection was closed, by either side (RFC 6455,
+	// section 7.4): 1006 where that was without one. It may be nil.
+	Closed func(ctx context.Context, code int)
 
 	// InitTimeout is how long the client may take to begin, KeepAlive how often it
 	// is asked whether it is still there, PongTimeout how long it may take to

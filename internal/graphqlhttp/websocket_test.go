@@ -416,6 +416,33 @@ func TestConnectionEndsWithItsSession(t *testing.T) {
 	others.hears(t, `{"type":"next","id":"1","payload":{"data":{"who":"bob"}}}`)
 }
 
+func TestWhoeverAsksIsToldTheCodeOfAClose(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		end  func(p *place, s *socket)
+		want int
+	}{
+		{"the session ends", func(p *place, _ *socket) { close(p.endOf("alice")) }, 4401},
+		{"the client says goodbye", func(_ *place, s *socket) { _ = s.conn.Close(1000, "") }, 1000},
+		{"the client says why", func(_ *place, s *socket) { _ = s.conn.Close(4500, "Internal client error") }, 4500},
+		{"the client is gone", func(_ *place, s *socket) { _ = s.conn.CloseNow() }, 1006},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			codes := make(chan int, 2)
+			p := open(t, func(all *transports) {
+				all.socket.Closed = func(_ context.Context, code int) { codes <- code }
+			})
+			tt.end(p, p.connect(t, "alice"))
+			if got := <-codes; got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestAnOperationOfASessionThatHasEndedClosesTheConnection(t *testing.T) {
 	t.Parallel()
 	p := open(t, func(all *transports) {
