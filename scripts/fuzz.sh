@@ -1,7 +1,7 @@
 #!/bin/sh
 # The fuzz targets of the project.
 #
-#   fuzz.sh SECONDS                  runs each for so long, two at a time
+#   fuzz.sh SECONDS                  runs each for so long, three at a time
 #   fuzz.sh SECONDS PACKAGE TARGET   runs that one, and says for which input it fails
 #
 # An input that fails is kept in testdata/fuzz, and is tried by go test from then on.
@@ -38,4 +38,4 @@ if [ "$seconds" = 0 ]; then
 fi
 targets=$(grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's|/[^/]*:func | |')
 [ -n "$targets" ] || exit 1
-echo "$targets" | sort -u | xargs -P 2 -n 2 scripts/fuzz.sh "$seconds"
+echo "$targets" | sort -u | xargs -P 3 -n 2 scripts/fuzz.sh "$seconds"

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +26,9 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	// Most of these tests wait most of the time, for processes and for what these do
+	// by the clock. A -parallel of the command line counts still.
+	_ = flag.Set("test.parallel", strconv.Itoa(runtime.GOMAXPROCS(0)*3/2))
 	os.Exit(runAll(m))
 }
 

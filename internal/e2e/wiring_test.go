@@ -188,6 +188,8 @@ func TestMetricsCountRequestsAndRefreshes(t *testing.T) {
 		body = w.await(t, w.admin+"/metrics", http.StatusOK)
 		return strings.Contains(body, `galaxygate_refresh_duration_seconds_count{outcome="refreshed"} 1`)
 	}, func() string { return "no refresh is counted" })
+	b.query(t, `{ viewer { name } }`) // by a session that is remembered
+	body = w.await(t, w.admin+"/metrics", http.StatusOK)
 	for _, want := range []string{
 		`galaxygate_http_request_duration_seconds_count{route="/graphql",status="2xx"}`,
 		`galaxygate_grants{status="active"} 1`,
