@@ -41,3 +41,14 @@ func runNode(t *testing.T, script string, env []string, args ...string) string {
 	}
 	return string(out)
 }
+
+// inChromium is the environment of a script that drives Debian's Chromium. Pictures go
+// to the folder SCREENSHOTS, where the environment has that.
+func inChromium(t *testing.T) []string {
+	t.Helper()
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		lacking(t, err)
+	}
+	return []string{"CHROMIUM=" + chromium}
+}

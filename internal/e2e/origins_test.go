@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -96,10 +95,7 @@ func (h *hosts) page(w http.ResponseWriter, r *http.Request) {
 // same site, whose requests carry the cookie. A page of an allowed origin works.
 func TestWhatOtherOriginsCanDo(t *testing.T) {
 	t.Parallel()
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		lacking(t, err)
-	}
+	chromium := inChromium(t)
 	at := func(t *testing.T, _ string) *provider {
 		t.Helper()
 		return rollup(t, "https://gate.example.test/auth/callback")
@@ -115,7 +111,7 @@ func TestWhatOtherOriginsCanDo(t *testing.T) {
 	defer front.Close()
 
 	var read map[string]string
-	out := runNode(t, "origins.mjs", []string{"CHROMIUM=" + chromium}, front.Listener.Addr().String())
+	out := runNode(t, "origins.mjs", chromium, front.Listener.Addr().String())
 	if err := json.Unmarshal([]byte(out), &read); err != nil {
 		t.Fatalf("what was read: %v\n%s", err, out)
 	}

@@ -2,21 +2,25 @@ package e2e_test
 
 import (
 	"net/http"
-	"os"
-	"os/exec"
+	"regexp"
 	"testing"
 )
 
-// TestThePlaygroundInABrowser drives a real Chromium. Where that is missing (make
-// parts installs it) it is skipped, or fails where the environment has CI=true.
 func TestThePlaygroundInABrowser(t *testing.T) {
 	t.Parallel()
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		lacking(t, err)
-	}
 	g := prepare(t, nil)
 	g.run(t)
 	g.await(t, g.admin+"/readyz", http.StatusOK)
-	runNode(t, "playground.mjs", []string{"CHROMIUM=" + chromium}, g.url, os.Getenv("SCREENSHOTS"))
+	runNode(t, "playground.mjs", inChromium(t), g.url, g.embedded(t))
+}
+
+// embedded is the address of the provider that the gateway runs in development mode,
+// which it must have announced: it is ready.
+func (g *gateway) embedded(t *testing.T) string {
+	t.Helper()
+	found := regexp.MustCompile(`provider +(http://\S+)/dev/`).FindStringSubmatch(g.log.String())
+	if found == nil {
+		t.Fatal("the gateway has announced no provider")
+	}
+	return found[1]
 }
