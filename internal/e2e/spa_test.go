@@ -72,7 +72,7 @@ func operator(t *testing.T, g *gateway) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /stop", func(http.ResponseWriter, *http.Request) { g.stop(t) })
-	mux.HandleFunc("POST /start", func(http.ResponseWriter, *http.Request) { g.run(t) })
+	mux.HandleFunc("POST /start", func(http.ResponseWriter, *http.Request) { serving(t, g) })
 	return httptest.NewServer(mux)
 }
 

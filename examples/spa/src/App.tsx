@@ -1,8 +1,10 @@
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useState } from 'react';
 import { Provider, useQuery } from 'urql';
 import { newClient } from './gateway';
 import { ViewerDocument } from './gql/graphql';
+import { Header } from './Header';
 import { Home } from './Home';
+import { Notice } from './Notice';
 import { onPopupReturn, signInError } from './signIn';
 import { SignInButtons } from './SignInButtons';
 import { Troubles } from './Troubles';
@@ -14,30 +16,23 @@ export function App({ notice }: { notice: string }) {
   useEffect(() => onPopupReturn((query) => begin(signInError(query))), []);
   return (
     <Provider key={visit.number} value={visit.client}>
-      <Notice>{visit.notice}</Notice>
-      <Visit ended={begin} />
+      <Visit notice={visit.notice} ended={begin} />
     </Provider>
   );
 }
 
-/** Tells what has just happened, and takes the focus, which was on something that has gone. */
-function Notice({ children }: { children: string }) {
-  const notice = useRef<HTMLParagraphElement>(null);
-  useEffect(() => {
-    if (children) notice.current?.focus();
-  }, [children]);
-  return <p className="notice" role="status" tabIndex={-1} ref={notice}>{children}</p>;
-}
-
-function Visit({ ended }: { ended: (notice: string) => void }) {
-  const [{ data, error }, ask] = useQuery({ query: ViewerDocument });
+function Visit({ notice, ended }: { notice: string; ended: (notice: string) => void }) {
+  const [{ data, error, fetching }, ask] = useQuery({ query: ViewerDocument });
   const troubles = <Troubles error={error} retry={() => ask({ requestPolicy: 'network-only' })} />;
-  if (data?.viewer) return <Home viewer={data.viewer} troubles={troubles} ended={ended} />;
+  const viewer = data?.viewer;
   return (
-    <main>
-      <h1>Your identity</h1>
-      {troubles}
-      {data && <><p>Sign in to see what you share with this page.</p><SignInButtons /></>}
-    </main>
+    <>
+      <Header viewer={viewer} ended={ended} />
+      <main aria-busy={fetching}>
+        <Notice>{notice}</Notice>
+        {viewer ? <Home viewer={viewer} troubles={troubles} ended={ended} /> : troubles}
+        {viewer === null && <><p>Sign in to see what you share with this page.</p><SignInButtons /></>}
+      </main>
+    </>
   );
 }

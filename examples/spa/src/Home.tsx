@@ -1,11 +1,9 @@
-// What a user sees who is signed in.
+// What a user sees who is signed in, until that ends.
 import type { ReactNode } from 'react';
-import { useMutation } from 'urql';
 import { Accounts } from './Accounts';
-import { SignOutDocument, type ViewerQuery } from './gql/graphql';
+import type { ViewerQuery } from './gql/graphql';
 import { useSessionEnd } from './sessionEnd';
 import { Sessions } from './Sessions';
-import { Troubles } from './Troubles';
 
 type Props = { viewer: NonNullable<ViewerQuery['viewer']>; troubles: ReactNode; ended: (notice: string) => void };
 
@@ -13,37 +11,17 @@ export function Home({ viewer, troubles, ended }: Props) {
   useSessionEnd(ended);
   return (
     <>
-      <header>
-        {viewer.picture && <img src={viewer.picture} alt="" width="48" height="48" />}
-        <h1>{viewer.name ?? 'Your identity'}</h1>
-        <SignOut ended={ended} />
-      </header>
-      <main>
-        <section aria-labelledby="you">
-          <h2 id="you">You</h2>
-          <dl>
-            <div><dt>Identity</dt><dd>{viewer.id}</dd></div>
-            {viewer.email && <div><dt>E-mail</dt><dd>{viewer.email}</dd></div>}
-          </dl>
-          {troubles}
-        </section>
-        <Accounts />
-        <Sessions />
-      </main>
-    </>
-  );
-}
-
-function SignOut({ ended }: { ended: (notice: string) => void }) {
-  const [{ error, fetching }, signOut] = useMutation(SignOutDocument);
-  const leave = async () => {
-    const { data } = await signOut({});
-    if (data) ended('You have signed out.');
-  };
-  return (
-    <>
-      <button type="button" onClick={leave} disabled={fetching}>Sign out</button>
-      <Troubles error={error} />
+      <section aria-labelledby="you">
+        <h2 id="you">You</h2>
+        <dl>
+          <dt>Identity</dt>
+          <dd>{viewer.id}</dd>
+          {viewer.email && <><dt>E-mail</dt><dd>{viewer.email}</dd></>}
+        </dl>
+        {troubles}
+      </section>
+      <Accounts />
+      <Sessions />
     </>
   );
 }

@@ -37,7 +37,8 @@ export function Sessions() {
           </li>
         ))}
       </ul>
-      <Troubles error={error ?? one.error ?? others.error} retry={() => ask({ requestPolicy: 'network-only' })} />
+      <Troubles error={error} retry={() => ask({ requestPolicy: 'network-only' })} />
+      <Troubles error={one.error ?? others.error} />
       <p role="status">{done}</p>
       {sessions.length > 1 && (
         <DialogButton label="End all others" title="End all other sessions?">

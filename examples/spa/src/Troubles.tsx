@@ -1,44 +1,37 @@
-// Shows what went wrong, and offers what can be done about it.
+// Tells what went wrong, and offers what can be done about it.
 import { useEffect, useEffectEvent } from 'react';
 import type { CombinedError } from 'urql';
 import { ConsentButton } from './ConsentButton';
 import { type Trouble, troublesOf } from './errors';
 import { SignInButtons } from './SignInButtons';
 
-export function Troubles({ error, retry }: { error: CombinedError | undefined; retry?: () => void }) {
+type Props = { error: CombinedError | undefined; retry?: (() => void) | undefined };
+
+export function Troubles({ error, retry }: Props) {
+  const troubles = error ? troublesOf(error) : [];
   return (
-    <div role="status">
-      {error && troublesOf(error).map((trouble, i) => (
-        <div className="trouble" key={i}>{show(trouble, error, retry)}</div>
-      ))}
+    <div className="troubles">
+      <div role="status">{troubles.map(({ text }) => <p key={text}>{text}</p>)}</div>
+      {troubles.map((trouble) => remedy(trouble, { error, retry }))}
     </div>
   );
 }
 
-function show(trouble: Trouble, error: CombinedError, retry?: () => void) {
+function remedy(trouble: Trouble, { error, retry }: Props) {
   switch (trouble.kind) {
-    case 'signIn':
-      return <><p>{trouble.text}</p><SignInButtons /></>;
-    case 'consent':
-      return <><p>This page may not see all that it could show.</p><ConsentButton missing={trouble.missing} /></>;
-    case 'later':
-      return retry ? <Later {...trouble} error={error} retry={retry} /> : <p>{trouble.text}</p>;
-    case 'told':
-      return <p>{trouble.text}</p>;
+    case 'signIn': return <SignInButtons key={trouble.text} />;
+    case 'consent': return <ConsentButton key={trouble.text} missing={trouble.missing} />;
+    case 'later': return retry && <Later key={trouble.text} seconds={trouble.seconds} error={error} retry={retry} />;
+    default: return null;
   }
 }
 
 /** Tries again after a while, and whenever the user wants. A new error begins a new while. */
-function Later({ text, seconds, error, retry }: { text: string; seconds: number; error: CombinedError; retry: () => void }) {
+function Later({ seconds, error, retry }: Required<Props> & { seconds: number; retry: () => void }) {
   const again = useEffectEvent(retry);
   useEffect(() => {
     const timer = window.setTimeout(again, seconds * 1000);
     return () => window.clearTimeout(timer);
   }, [error, seconds]);
-  return (
-    <>
-      <p>{text} Trying again in {seconds} s.</p>
-      <button type="button" onClick={retry}>Try now</button>
-    </>
-  );
+  return <p className="row">Trying again in {seconds} s. <button type="button" onClick={retry}>Try now</button></p>;
 }

@@ -90,7 +90,7 @@ async function signsInWithPartAndThenMore(page, context) {
   await alice.waitFor();
   assert.equal(page.url(), `${app}/`);
   await keepsNoSecret(page, context);
-  await says('This page may not see').waitFor();
+  await says('You have not shared all').waitFor();
   await fit(page, 'consent missing');
 
   await accounts.getByRole('button', { name: 'Share more' }).click();
@@ -178,7 +178,7 @@ async function refreshesUnseen(page) {
   await page.reload();
   await alice.waitFor();
   await accounts.getByText('alice.eth').waitFor();
-  assert.equal(await page.locator('.trouble').count(), 0);
+  assert.equal(await page.locator('.troubles p').count(), 0);
   assert.equal((await rollup.counters())['token:refresh_token'], before + 1);
 }
 
@@ -232,6 +232,19 @@ async function endsSessions(page) {
   return Math.max(0, Math.round(shown - await ended));
 }
 
+/** Another tab signs somebody else in, and this one follows. */
+async function followsWhoeverSignsIn(page, context) {
+  const tab = await context.newPage();
+  for (const [person, name] of [['bob', 'Bob Example'], ['alice', 'Alice Example']]) {
+    await rollup.expire({ consent: true });
+    await tab.goto(`${gateway}/auth/login?return_to=${app}/`);
+    await tab.locator('#decision-switch').click();
+    await consent(tab, { person });
+    await page.getByRole('heading', { name }).waitFor();
+  }
+  await tab.close();
+}
+
 async function livesWithAProviderThatIsAway(page) {
   const { alice, accounts, says } = at(page);
   const faults = { userinfo: { status: 503 }, token: { status: 503 }, galaxy: { reset: true } };
@@ -245,14 +258,15 @@ async function livesWithAProviderThatIsAway(page) {
 }
 
 async function livesWithAGatewayThatIsAway(page, watch) {
-  const { alice, says } = at(page);
+  const { says } = at(page);
   await watch.excuse(away, async () => {
     await fetch(`${operator}/stop`, { method: 'POST' });
     await page.reload();
     await says('The gateway does not answer.').waitFor();
     await fit(page, 'gateway away');
     await fetch(`${operator}/start`, { method: 'POST' });
-    await alice.or(page.getByText(/rollupid:identity/)).first().waitFor({ timeout: 30_000 });
+    await page.getByRole('button', { name: 'Try now' }).click();
+    await page.getByText(/urn:rollupid:identity/).waitFor();
   });
 }
 
@@ -284,6 +298,7 @@ await inBrowser(async (context, watch) => {
   await refreshesUnseen(page);
   await signsInAgainWhereTheConsentIsSpent(page);
   console.log(`the page heard of its session's end ${await endsSessions(page)} ms after it was answered`);
+  await followsWhoeverSignsIn(page, context);
   await livesWithAProviderThatIsAway(page);
   await livesWithAGatewayThatIsAway(page, watch);
   assert.ok(sent.length > 20);
