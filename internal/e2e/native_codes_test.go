@@ -45,25 +45,25 @@ func TestAnAppsCode(t *testing.T) {
 	}
 }
 
-// codes are those of Alice's apps at two replicas.
+// codes are those of Alice's devices at two replicas.
 type codes struct {
 	*world
-	two   *gateway
-	alice *browser // signed in
-	apps  []*app
+	two     *gateway
+	alice   *browser // signed in
+	devices []*device
 }
 
-// app is another app of hers.
-func (c *codes) app(t *testing.T) *app {
+// device is another one of hers.
+func (c *codes) device(t *testing.T) *device {
 	t.Helper()
-	a := c.world.app(t)
-	c.apps = append(c.apps, a)
-	return a
+	d := c.world.device(t)
+	c.devices = append(c.devices, d)
+	return d
 }
 
 func (c *codes) secrets() (all []string) {
-	for _, a := range c.apps {
-		all = append(all, a.secrets...)
+	for _, d := range c.devices {
+		all = append(all, d.secrets...)
 	}
 	return all
 }
@@ -79,9 +79,9 @@ func (c *codes) noneLeft(t *testing.T) {
 }
 
 func (c *codes) lasts(t *testing.T) {
-	a, db := c.app(t), openDatabase(t, c.database)
+	d, db := c.device(t), openDatabase(t, c.database)
 	const unspent = " WHERE id IN (SELECT session_id FROM authorization_codes WHERE spent_at IS NULL)"
-	code := a.code(t)
+	code := d.code(t)
 	lives := column(t, db, "SELECT expires_at > clock_timestamp() AND expires_at <= clock_timestamp() + interval '60 s' FROM sessions"+unspent)
 	if fmt.Sprint(lives) != "[true]" {
 		t.Errorf("the code lives for 60 s at most: %v", lives)
@@ -89,20 +89,20 @@ func (c *codes) lasts(t *testing.T) {
 	if _, err := db.ExecContext(t.Context(), "UPDATE sessions SET expires_at = clock_timestamp() - interval '1 ms'"+unspent); err != nil {
 		t.Fatal(err)
 	}
-	a.refused(t, c.gateway, a.form(code, nil), "invalid_grant")
-	a.refused(t, c.two, a.form(code, nil), "invalid_grant")
+	d.refused(t, c.gateway, d.form(code, nil), "invalid_grant")
+	d.refused(t, c.two, d.form(code, nil), "invalid_grant")
 	c.noneLeft(t)
 }
 
 func (c *codes) comesAgain(t *testing.T) {
 	one, two := c.gateway, c.two
 	for _, at := range [][]*gateway{{one, one}, {one, two}, {two, one}, {two, two, one}} {
-		a := c.app(t)
-		code := a.code(t)
-		session := a.redeem(t, at[0], code)
+		d := c.device(t)
+		code := d.code(t)
+		session := d.redeem(t, at[0], code)
 		wantLive(t, session, true, one, two)
 		for _, again := range at[1:] {
-			a.refused(t, again, a.form(code, nil), "invalid_grant")
+			d.refused(t, again, d.form(code, nil), "invalid_grant")
 			wantLive(t, session, false, one, two)
 		}
 		c.noneLeft(t)
@@ -111,13 +111,13 @@ func (c *codes) comesAgain(t *testing.T) {
 
 func (c *codes) comesAtOnce(t *testing.T) {
 	for range 3 {
-		a := c.app(t)
-		code := a.code(t)
+		d := c.device(t)
+		code := d.code(t)
 		const times = 50
 		replies, failures := make([]reply, times), make([]error, times)
 		var all sync.WaitGroup
 		for i := range times {
-			all.Go(func() { replies[i], failures[i] = a.exchange([]*gateway{c.gateway, c.two}[i%2], a.form(code, nil)) })
+			all.Go(func() { replies[i], failures[i] = d.exchange([]*gateway{c.gateway, c.two}[i%2], d.form(code, nil)) })
 		}
 		all.Wait()
 		good := 0
@@ -155,17 +155,17 @@ func (c *codes) comesWrongly(t *testing.T) {
 		{"no redirect", url.Values{"redirect_uri": nil}, "invalid_request"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := c.app(t)
-			code := a.code(t)
+			d := c.device(t)
+			code := d.code(t)
 			if tt.name == "the challenge as verifier" {
-				tt.changed = url.Values{"code_verifier": {oauth2.S256ChallengeFromVerifier(a.verifier)}}
+				tt.changed = url.Values{"code_verifier": {oauth2.S256ChallengeFromVerifier(d.verifier)}}
 			}
-			r, err := a.exchange(c.gateway, a.form(code, tt.changed))
+			r, err := d.exchange(c.gateway, d.form(code, tt.changed))
 			if err != nil || r.status != http.StatusBadRequest || r.Token != "" || tt.want != "" && r.Error != tt.want {
 				t.Errorf("got %d, %q, %v; want %s", r.status, r.Error, err, tt.want)
 			}
 			c.noneLeft(t)
-			a.refused(t, c.two, a.form(code, nil), "invalid_grant")
+			d.refused(t, c.two, d.form(code, nil), "invalid_grant")
 		})
 	}
 }
@@ -176,8 +176,8 @@ func (c *codes) isVoid(t *testing.T) {
 		`mutation { revokeSession(input: {sessionId: %q}) { session { id } } }`,
 		`mutation { revokeAuthorization { revokedSessions } }`,
 	} {
-		a := c.app(t)
-		code := a.code(t)
+		d := c.device(t)
+		code := d.code(t)
 		if strings.Contains(mutation, "%q") {
 			sessions := nativeSessions(t, c.gateway, c.alice.session())
 			if len(sessions) != 1 {
@@ -188,21 +188,21 @@ func (c *codes) isVoid(t *testing.T) {
 		if r := answerOf(t, c.two, c.alice.session(), mutation); len(r.Errors) > 0 {
 			t.Fatalf("%s: %+v", mutation, r.Errors)
 		}
-		a.refused(t, c.gateway, a.form(code, nil), "invalid_grant")
-		a.refused(t, c.two, a.form(code, nil), "invalid_grant")
+		d.refused(t, c.gateway, d.form(code, nil), "invalid_grant")
+		d.refused(t, c.two, d.form(code, nil), "invalid_grant")
 	}
 	c.alice.signIn(t, c.url+"/auth/login") // the last one ended her own, too
 	c.noneLeft(t)
 }
 
 func (c *codes) isNoToken(t *testing.T) {
-	a := c.app(t)
-	code := a.code(t)
+	d := c.device(t)
+	code := d.code(t)
 	wantLive(t, code, false, c.gateway, c.two)
-	session := a.redeem(t, c.gateway, code)
+	session := d.redeem(t, c.gateway, code)
 	wantLive(t, code, false, c.gateway, c.two)
 	for _, no := range []string{session, c.alice.session(), c.issued()[0], "", canary, strings.Repeat("A", 43)} {
-		r, err := a.exchange(c.two, a.form(no, nil))
+		r, err := d.exchange(c.two, d.form(no, nil))
 		if err != nil || r.status != http.StatusBadRequest || r.Token != "" {
 			t.Errorf("got %d, %q, %v", r.status, r.Error, err)
 		}
@@ -219,7 +219,7 @@ func (c *codes) isNoToken(t *testing.T) {
 // isMixedUp brings what is Alice's to Bob's browser and app (RFC 9700, sections 4.5
 // and 4.7).
 func (c *codes) isMixedUp(t *testing.T) {
-	alice, bob := c.app(t), c.app(t)
+	alice, bob := c.device(t), c.device(t)
 	callback := alice.callback(t, c.url+"/auth/authorize?"+alice.request(nil).Encode())
 	if resp, body := bob.get(t, callback.String()); resp.StatusCode != http.StatusBadRequest || resp.Header.Get("Location") != "" {
 		t.Errorf("Alice's callback in Bob's browser: %d %s", resp.StatusCode, body)
@@ -242,13 +242,13 @@ func (c *codes) isMixedUp(t *testing.T) {
 func TestTheProviderVoidsAnAppsCode(t *testing.T) {
 	t.Parallel()
 	w := found(t, postgres(t), strict, map[string]string{"ALLOWED_REDIRECTS": "http://127.0.0.1/callback"})
-	a := w.app(t)
-	code := a.code(t)
+	d := w.device(t)
+	code := d.code(t)
 	if status, body := w.sendLogout(t, w.strict.LogoutToken(t, map[string]any{"sub": "alice"})); status != http.StatusOK {
 		t.Fatalf("logout: %d %s", status, body)
 	}
-	a.refused(t, w.gateway, a.form(code, nil), "invalid_grant")
-	session := a.redeem(t, w.gateway, a.code(t))
+	d.refused(t, w.gateway, d.form(code, nil), "invalid_grant")
+	session := d.redeem(t, w.gateway, d.code(t))
 	if status, body := w.sendLogout(t, w.strict.LogoutToken(t, map[string]any{"sub": "alice"})); status != http.StatusOK {
 		t.Fatalf("logout: %d %s", status, body)
 	}
@@ -265,19 +265,19 @@ func TestAKilledGatewayNeverMakesTwoSessionsOfACode(t *testing.T) {
 	alice := w.browser(t)
 	alice.signIn(t, w.url+"/auth/login")
 
-	a := w.app(t)
-	code := a.code(t)
+	d := w.device(t)
+	code := d.code(t)
 	w.kill(t)
-	session := a.redeem(t, two, code)
+	session := d.redeem(t, two, code)
 	serving(t, w.gateway)
 	wantLive(t, session, true, w.gateway, two)
-	a.refused(t, w.gateway, a.form(code, nil), "invalid_grant")
+	d.refused(t, w.gateway, d.form(code, nil), "invalid_grant")
 	wantLive(t, session, false, w.gateway, two)
 
 	for range 3 {
-		a = w.app(t)
-		code = a.code(t)
-		sessions := amid(t, a, code, w, two)
+		d = w.device(t)
+		code = d.code(t)
+		sessions := amid(t, d, code, w, two)
 		if len(sessions) > 1 {
 			t.Errorf("one code was good for %d sessions", len(sessions))
 		}
@@ -285,7 +285,7 @@ func TestAKilledGatewayNeverMakesTwoSessionsOfACode(t *testing.T) {
 		if left := nativeSessions(t, two, alice.session()); len(left) > 1 {
 			t.Errorf("%d sessions of one code are live", len(left))
 		}
-		a.refused(t, w.gateway, a.form(code, nil), "invalid_grant")
+		d.refused(t, w.gateway, d.form(code, nil), "invalid_grant")
 		for _, session := range sessions {
 			wantLive(t, session, false, w.gateway, two)
 		}
@@ -297,14 +297,14 @@ func TestAKilledGatewayNeverMakesTwoSessionsOfACode(t *testing.T) {
 
 // amid kills the world's gateway when the first of many exchanges has been answered,
 // and returns the sessions that were given out.
-func amid(t *testing.T, a *app, code string, w *world, two *gateway) (sessions []string) {
+func amid(t *testing.T, d *device, code string, w *world, two *gateway) (sessions []string) {
 	t.Helper()
 	const times = 20
 	one, answered := w.gateway.url, make(chan reply, times)
 	for i := range times {
 		at := []string{one, two.url}[i%2]
 		go func() {
-			r, _ := a.exchange(&gateway{url: at}, a.form(code, nil)) // the dead answers nothing
+			r, _ := d.exchange(&gateway{url: at}, d.form(code, nil)) // the dead answers nothing
 			answered <- r
 		}()
 	}

@@ -24,9 +24,9 @@ func TestWhereAnAppsCodeMayGo(t *testing.T) {
 		"http://127.0.0.1:4711/fixed", "http://[::1]:8080/callback",
 		"https://app.example.com/callback", "https://app.example.com/query?x=1", "com.example.app:/callback",
 	} {
-		a := w.app(t)
-		a.redirect = allowed
-		resp, body := a.begin(t, nil)
+		d := w.device(t)
+		d.redirect = allowed
+		resp, body := d.begin(t, nil)
 		at, err := resp.Location()
 		if err != nil || resp.StatusCode != http.StatusSeeOther {
 			t.Errorf("%s: %d %s", allowed, resp.StatusCode, body)
@@ -36,19 +36,19 @@ func TestWhereAnAppsCodeMayGo(t *testing.T) {
 		if asks := at.Query().Get("prompt") == "consent"; asks == strings.HasPrefix(allowed, "https") {
 			t.Errorf("%s: the user is asked: %v", allowed, asks)
 		}
-		resp, _ = a.get(t, w.visit(t, at.String()).String())
+		resp, _ = d.get(t, w.visit(t, at.String()).String())
 		back := queryOf(t, resp.Header.Get("Location"))
 		if !strings.HasPrefix(resp.Header.Get("Location"), allowed) || strings.Contains(allowed, "?") && back.Get("x") != "1" {
 			t.Errorf("%s: it goes to %s", allowed, resp.Header.Get("Location"))
 			continue
 		}
-		wantLive(t, a.redeem(t, w.gateway, back.Get("code")), true, w.gateway)
+		wantLive(t, d.redeem(t, w.gateway, back.Get("code")), true, w.gateway)
 	}
 	attempts := column(t, openDatabase(t, w.database), "SELECT state_hash FROM sign_in_attempts")
 	for _, refused := range refusedRedirects(w.url) {
-		a := w.app(t)
-		resp, body := a.begin(t, url.Values{"redirect_uri": {refused}})
-		a.wantPage(t, "redirect_uri "+refused, resp, body)
+		d := w.device(t)
+		resp, body := d.begin(t, url.Values{"redirect_uri": {refused}})
+		d.wantPage(t, "redirect_uri "+refused, resp, body)
 	}
 	if after := column(t, openDatabase(t, w.database), "SELECT state_hash FROM sign_in_attempts"); len(after) != len(attempts) {
 		t.Errorf("%d sign-ins were begun", len(after)-len(attempts))
@@ -94,13 +94,13 @@ func refusedRedirects(gateway string) []string {
 }
 
 // wantPage wants a page for the user, from which nobody is sent anywhere.
-func (a *app) wantPage(t *testing.T, what string, resp *http.Response, body string) {
+func (d *device) wantPage(t *testing.T, what string, resp *http.Response, body string) {
 	t.Helper()
 	if resp.StatusCode != http.StatusBadRequest || resp.Header.Get("Location") != "" ||
 		!strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
 		t.Errorf("%.200q: got %d, to %q: %.500s", what, resp.StatusCode, resp.Header.Get("Location"), body)
 	}
-	if strings.Contains(body, canary) || strings.Contains(body, "evil") || a.session() != "" {
+	if strings.Contains(body, canary) || strings.Contains(body, "evil") || d.session() != "" {
 		t.Errorf("%.200q: the page repeats it, or the browser is signed in: %s", what, body)
 	}
 }
@@ -110,7 +110,7 @@ func (a *app) wantPage(t *testing.T, what string, resp *http.Response, body stri
 func TestWhatAnAppMayNotAsk(t *testing.T) {
 	t.Parallel()
 	w := found(t, sqlite(t), rollup, map[string]string{"ALLOWED_REDIRECTS": "http://127.0.0.1/callback"})
-	known := w.app(t)
+	known := w.device(t)
 	challenge := known.request(nil).Get("code_challenge")
 	for _, tt := range []struct {
 		name    string
@@ -146,22 +146,22 @@ func TestWhatAnAppMayNotAsk(t *testing.T) {
 		{"a scope that is none", url.Values{"scope": {`"`}}, "invalid_scope"},
 		{"too many scopes", url.Values{"scope": {strings.Repeat("x ", 51)}}, "invalid_scope"},
 	} {
-		a := w.app(t)
-		resp, body := a.begin(t, tt.changed)
+		d := w.device(t)
+		resp, body := d.begin(t, tt.changed)
 		if tt.want == "" {
-			a.wantPage(t, tt.name, resp, body)
+			d.wantPage(t, tt.name, resp, body)
 			continue
 		}
 		got := queryOf(t, resp.Header.Get("Location"))
-		if resp.StatusCode != http.StatusSeeOther || !strings.HasPrefix(resp.Header.Get("Location"), a.redirect+"?") ||
-			got.Get("error") != tt.want || got.Get("state") != a.state || got.Get("iss") != w.url || got.Has("code") {
+		if resp.StatusCode != http.StatusSeeOther || !strings.HasPrefix(resp.Header.Get("Location"), d.redirect+"?") ||
+			got.Get("error") != tt.want || got.Get("state") != d.state || got.Get("iss") != w.url || got.Has("code") {
 			t.Errorf("%s: got %d %v, want %s", tt.name, resp.StatusCode, resp.Header["Location"], tt.want)
 		}
 	}
 	for _, raw := range []string{"%zz", "redirect_uri=%zz", "a;b", strings.Repeat("x=1&", 10_000)} {
-		a := w.app(t)
-		resp, body := a.get(t, w.url+"/auth/authorize?"+a.request(url.Values{"redirect_uri": nil}).Encode()+"&"+raw)
-		a.wantPage(t, raw, resp, body)
+		d := w.device(t)
+		resp, body := d.get(t, w.url+"/auth/authorize?"+d.request(url.Values{"redirect_uri": nil}).Encode()+"&"+raw)
+		d.wantPage(t, raw, resp, body)
 	}
 	for _, method := range []string{http.MethodHead, http.MethodPost, http.MethodPut} {
 		resp, _ := known.with(t, method, w.url+"/auth/authorize?"+known.request(nil).Encode(), "", "")
@@ -172,7 +172,7 @@ func TestWhatAnAppMayNotAsk(t *testing.T) {
 }
 
 // with sends a request.
-func (a *app) with(t *testing.T, method, target, contentType, body string) (*http.Response, string) {
+func (d *device) with(t *testing.T, method, target, contentType, body string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
 	if err != nil {
@@ -181,7 +181,7 @@ func (a *app) with(t *testing.T, method, target, contentType, body string) (*htt
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	return a.send(t, req)
+	return d.send(t, req)
 }
 
 // TestWhatAnAppIsTold wants the app to get back its state to the byte, and to be told
@@ -190,22 +190,24 @@ func TestWhatAnAppIsTold(t *testing.T) {
 	t.Parallel()
 	w := found(t, sqlite(t), rollup, map[string]string{"ALLOWED_REDIRECTS": "http://127.0.0.1/callback"})
 	for _, state := range []string{
-		" ", "a b+c&d=e#f?g/h%20;,", "\"'<script>", "Zebra\r\nSet-Cookie: x=1", "\x00\x7f", "ünï🦓", "\xff\xfe", strings.Repeat("x", 10<<10), "%2525",
+		" ", "a b+c&d=e#f?g/h%20;,", `"'<script>\`, "%2525", strings.Repeat("x", 1024),
 	} {
-		a := w.app(t)
-		a.state = state
-		resp, body := a.begin(t, nil)
-		if resp.StatusCode == http.StatusBadRequest {
-			a.wantPage(t, "state "+state, resp, body)
-			continue
-		}
-		a.returns(t, w.visit(t, resp.Header.Get("Location"))) // wants the state back
+		d := w.device(t)
+		d.state = state
+		d.code(t) // wants the state back
 	}
-	without := w.app(t)
+	for _, state := range []string{"Zebra\r\nSet-Cookie: x=1", "\x00", "\x7f", "ünï🦓", "\xff\xfe", strings.Repeat("x", 10<<10)} {
+		resp, body := w.device(t).begin(t, url.Values{"state": {state}})
+		got := queryOf(t, resp.Header.Get("Location"))
+		if got.Get("error") != "invalid_request" || got.Has("state") || got.Get("iss") != w.url {
+			t.Errorf("state %.50q: got %d %v: %.500s", state, resp.StatusCode, got, body)
+		}
+	}
+	without := w.device(t)
 	without.state = ""
 	without.returns(t, without.callback(t, w.url+"/auth/authorize?"+without.request(url.Values{"state": nil}).Encode()))
 
-	bob := w.app(t)
+	bob := w.device(t)
 	bob.signInAs(t, "bob")
 	session := bob.session()
 	fail := func(name, want string, visitor *devrollup.Visitor, s devrollup.Switches) {
@@ -253,9 +255,9 @@ func TestWhatAnAppIsTold(t *testing.T) {
 func TestAppsEndpointsAnswerInJSON(t *testing.T) {
 	t.Parallel()
 	w := found(t, sqlite(t), rollup, map[string]string{"ALLOWED_REDIRECTS": "http://127.0.0.1/callback"})
-	a := w.app(t)
-	session := a.redeem(t, w.gateway, a.code(t))
-	form := a.form(canary, nil).Encode()
+	d := w.device(t)
+	session := d.redeem(t, w.gateway, d.code(t))
+	form := d.form(canary, nil).Encode()
 	const encoded = "application/x-www-form-urlencoded"
 	double := func(name string) string { return form + "&" + name + "=x" }
 	attacks := []struct{ name, contentType, body string }{
@@ -273,15 +275,15 @@ func TestAppsEndpointsAnswerInJSON(t *testing.T) {
 		{"null bytes", encoded, "grant_type=authorization_code&code=%00&client_id=%00&token=%00"},
 		{"bytes that are no text", encoded, "grant_type=\xff\xfe&code=\xff&token=\xff"},
 		{"a large body", encoded, form + "&x=" + strings.Repeat("x", 1<<20)},
-		{"a large code", encoded, a.form(strings.Repeat("x", 15<<10), nil).Encode()},
+		{"a large code", encoded, d.form(strings.Repeat("x", 15<<10), nil).Encode()},
 		{"many parameters", encoded, form + strings.Repeat("&x=1", 3000)},
 		{"many more parameters", encoded, form + strings.Repeat("&x=1", 300_000)},
-		{"no grant type", encoded, a.form(canary, url.Values{"grant_type": nil}).Encode()},
+		{"no grant type", encoded, d.form(canary, url.Values{"grant_type": nil}).Encode()},
 		{"a refresh", encoded, "grant_type=refresh_token&client_id=native&refresh_token=" + canary},
 		{"a password", encoded, "grant_type=password&client_id=native&username=alice&password=" + canary},
 		{"the client's own", encoded, "grant_type=client_credentials&client_id=native&client_secret=" + canary},
-		{"no client", encoded, a.form(canary, url.Values{"client_id": nil}).Encode()},
-		{"an unknown client", encoded, a.form(canary, url.Values{"client_id": {"evil"}}).Encode()},
+		{"no client", encoded, d.form(canary, url.Values{"client_id": nil}).Encode()},
+		{"an unknown client", encoded, d.form(canary, url.Values{"client_id": {"evil"}}).Encode()},
 		{"an unknown code", encoded, form},
 		{"a hint", encoded, "token=" + canary + "&token_type_hint=" + canary},
 	}
@@ -290,13 +292,13 @@ func TestAppsEndpointsAnswerInJSON(t *testing.T) {
 	}
 	for _, path := range []string{"/auth/token", "/auth/revoke"} {
 		for _, attack := range attacks {
-			resp, body := a.with(t, http.MethodPost, w.url+path, attack.contentType, attack.body)
+			resp, body := d.with(t, http.MethodPost, w.url+path, attack.contentType, attack.body)
 			wantJSON(t, path+" "+attack.name, resp, body)
 			if path == "/auth/token" && resp.StatusCode < 400 {
 				t.Errorf("%s is answered %d", attack.name, resp.StatusCode)
 			}
 		}
-		resp, body := a.with(t, http.MethodPost, w.url+path+"?"+form+"&token="+session, encoded, "")
+		resp, body := d.with(t, http.MethodPost, w.url+path+"?"+form+"&token="+session, encoded, "")
 		if wantJSON(t, path+" in the URL", resp, body); resp.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: what the URL says is answered %d", path, resp.StatusCode)
 		}
@@ -307,11 +309,11 @@ func TestAppsEndpointsAnswerInJSON(t *testing.T) {
 			}
 			req.Header.Set("Content-Type", encoded)
 			req.Header.Set("Authorization", credentials)
-			resp, body := a.send(t, req)
+			resp, body := d.send(t, req)
 			wantJSON(t, path+" with "+credentials, resp, body)
 		}
 		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
-			if resp, _ := a.with(t, method, w.url+path+"?"+form, "", ""); resp.StatusCode != http.StatusMethodNotAllowed {
+			if resp, _ := d.with(t, method, w.url+path+"?"+form, "", ""); resp.StatusCode != http.StatusMethodNotAllowed {
 				t.Errorf("%s %s: got %d", method, path, resp.StatusCode)
 			}
 		}

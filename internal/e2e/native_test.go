@@ -1,175 +1,140 @@
 package e2e_test
 
 import (
-	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"strings"
-	"sync"
 	"testing"
 
-	"golang.org/x/oauth2"
+	"galaxygate/internal/secret"
 )
 
-// app is a native app that signs its user in through the system's browser, step by
-// step, and in whatever wrong way a test wants. What is its own is made of the canary.
+const appRedirect = "http://127.0.0.1:51004/callback"
+
+// app is a native app: a client without a browser of its own.
 type app struct {
-	*browser
-	redirect, verifier, state string
-
-	mu      sync.Mutex
-	secrets []string // codes and tokens that it was given
+	w        *world
+	verifier string
 }
 
-func (w *world) app(t *testing.T) *app {
+func newApp(w *world) *app { return &app{w: w, verifier: secret.Random().Reveal()} }
+
+// link is where the app sends the system's browser.
+func (a *app) link(more url.Values) string {
+	sum := sha256.Sum256([]byte(a.verifier))
+	query := url.Values{
+		"response_type": {"code"}, "client_id": {"native"}, "redirect_uri": {appRedirect}, "state": {"its own"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+	}
+	for name, values := range more {
+		query[name] = values
+	}
+	return a.w.url + "/auth/authorize?" + query.Encode()
+}
+
+// code lets the browser's user sign in for the app, and returns the code that the app
+// gets.
+func (a *app) code(t *testing.T, b *browser) string {
 	t.Helper()
-	return &app{
-		browser:  w.browser(t),
-		redirect: "http://127.0.0.1:49152/callback",
-		verifier: canary + "." + rand.Text() + "~" + canary,
-		state:    canary + "-" + rand.Text(),
-	}
-}
-
-// request is what the app asks for at the authorization endpoint, or rather what is
-// changed: a parameter without values is left out.
-func (a *app) request(changed url.Values) url.Values {
-	return altered(url.Values{
-		"response_type": {"code"}, "client_id": {"native"}, "redirect_uri": {a.redirect}, "state": {a.state},
-		"code_challenge": {oauth2.S256ChallengeFromVerifier(a.verifier)}, "code_challenge_method": {"S256"},
-	}, changed)
-}
-
-// form is what it then sends to the token endpoint.
-func (a *app) form(code string, changed url.Values) url.Values {
-	return altered(url.Values{
-		"grant_type": {"authorization_code"}, "code": {code}, "client_id": {"native"},
-		"redirect_uri": {a.redirect}, "code_verifier": {a.verifier},
-	}, changed)
-}
-
-func altered(values, changed url.Values) url.Values {
-	for name, list := range changed {
-		if values[name] = list; list == nil {
-			delete(values, name)
-		}
-	}
-	return values
-}
-
-// begin opens the authorization endpoint in the browser.
-func (a *app) begin(t *testing.T, changed url.Values) (*http.Response, string) {
-	t.Helper()
-	return a.get(t, a.w.url+"/auth/authorize?"+a.request(changed).Encode())
-}
-
-// returns opens the callback in the browser, and returns what it brings the app.
-func (a *app) returns(t *testing.T, callback *url.URL) url.Values {
-	t.Helper()
-	resp, body := a.get(t, callback.String())
-	location := resp.Header.Get("Location")
-	brought, ok := strings.CutPrefix(location, a.redirect+"?")
-	if resp.StatusCode != http.StatusSeeOther || !ok {
-		t.Fatalf("the callback answers %d to %q: %s", resp.StatusCode, location, body)
-	}
-	answer, err := url.ParseQuery(brought)
-	if err != nil || answer.Get("iss") != a.w.url || answer.Get("state") != a.state {
-		t.Fatalf("%v, and the app gets %v", err, answer)
-	}
-	a.remember(answer.Get("code"))
-	return answer
-}
-
-// code signs Alice in as far as the app's code.
-func (a *app) code(t *testing.T) string {
-	t.Helper()
-	answer := a.returns(t, a.callback(t, a.w.url+"/auth/authorize?"+a.request(nil).Encode()))
-	if answer.Get("code") == "" {
-		t.Fatalf("the app gets no code: %v", answer)
-	}
-	return answer.Get("code")
-}
-
-// reply is what the token endpoint answers.
-type reply struct {
-	status int
-	header http.Header
-	Token  string `json:"access_token"`
-	Type   string `json:"token_type"`
-	Life   int    `json:"expires_in"`
-	Scope  string `json:"scope"`
-	Error  string `json:"error"`
-}
-
-// exchange sends the form to the gateway's token endpoint.
-func (a *app) exchange(g *gateway, form url.Values) (r reply, err error) {
-	resp, err := http.PostForm(g.url+"/auth/token", form)
+	resp, body := b.get(t, b.callback(t, a.link(nil)).String())
+	at, err := resp.Location()
 	if err != nil {
-		return reply{}, err
+		t.Fatalf("the callback answers %d: %s", resp.StatusCode, body)
 	}
-	defer resp.Body.Close()
-	r.status, r.header = resp.StatusCode, resp.Header
-	err = json.NewDecoder(resp.Body).Decode(&r)
-	a.remember(r.Token)
-	return r, err
+	query := at.Query()
+	at.RawQuery = ""
+	if at.String() != appRedirect || query.Get("state") != "its own" || query.Get("iss") != a.w.url || query.Get("code") == "" {
+		t.Fatalf("sent back to %s with %v", at, query)
+	}
+	return query.Get("code")
 }
 
-// redeem wants the code to be good for a session.
-func (a *app) redeem(t *testing.T, g *gateway, code string) string {
+// fetch uses the code at the gateway and returns what it answers.
+func (a *app) fetch(t *testing.T, g *gateway, code string) (status int, answer map[string]any) {
 	t.Helper()
-	r, err := a.exchange(g, a.form(code, nil))
-	if err != nil || r.status != http.StatusOK || r.Type != "Bearer" || r.Life <= 0 || r.Token == "" {
-		t.Fatalf("the exchange answers %d, %q: %v", r.status, r.Error, err)
+	resp, body := a.w.browser(t).post(t, g.url+"/auth/token", "application/x-www-form-urlencoded", url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {"native"}, "code": {code},
+		"redirect_uri": {appRedirect}, "code_verifier": {a.verifier},
+	}.Encode())
+	if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		t.Fatalf("the token endpoint answers %d: %s", resp.StatusCode, body)
 	}
-	if cached := r.header.Get("Cache-Control"); cached != "no-store" {
-		t.Errorf("Cache-Control: %q", cached)
+	if resp.Header.Get("Cache-Control") != "no-store" || resp.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("got header %v", resp.Header)
 	}
-	return r.Token
+	return resp.StatusCode, answer
 }
 
-// refused wants the form to be refused with that error.
-func (a *app) refused(t *testing.T, g *gateway, form url.Values, want string) {
-	t.Helper()
-	r, err := a.exchange(g, form)
-	if err != nil || r.status != http.StatusBadRequest || r.Error != want || r.Token != "" {
-		t.Errorf("got %d, %q, a token: %v, %v; want 400, %s", r.status, r.Error, r.Token != "", err, want)
-	}
-	if cached := r.header.Get("Cache-Control"); cached != "no-store" {
-		t.Errorf("Cache-Control: %q", cached)
+func TestAnAppGetsASessionOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for name, database := range databases() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := found(t, database(t), rollup, map[string]string{"ALLOWED_REDIRECTS": "http://127.0.0.1/callback"})
+			b := w.browser(t)
+			b.signIn(t, w.url+"/auth/login")
+			own := b.session()
+
+			app := newApp(w)
+			code := app.code(t, b)
+			status, answer := app.fetch(t, w.gateway, code)
+			token, _ := answer["access_token"].(string)
+			rest, _ := answer["expires_in"].(float64)
+			if status != http.StatusOK || answer["token_type"] != "Bearer" || rest < 600000 || rest > 604800 ||
+				answer["scope"] != "openid profile email connected_accounts" {
+				t.Fatalf("got %d, %v", status, answer)
+			}
+			if got := kindOf(t, w, token); got != "NATIVE" {
+				t.Errorf("the app's session is %v", got)
+			}
+			if b.session() != own || kindOf(t, w, own) != "BROWSER" {
+				t.Error("the browser's session is another, or none")
+			}
+
+			resp, body := w.browser(t).post(t, w.url+"/auth/revoke", "application/x-www-form-urlencoded", "token="+token)
+			if resp.StatusCode != http.StatusOK || body != "" {
+				t.Errorf("revocation answers %d: %s", resp.StatusCode, body)
+			}
+			if got := kindOf(t, w, token); got != nil {
+				t.Errorf("after revocation the session is %v", got)
+			}
+		})
 	}
 }
 
-func (a *app) remember(secret string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if secret != "" {
-		a.secrets = append(a.secrets, secret)
-	}
-}
-
-// wantLive wants the session to be live on each of the gateways, or on none.
-func wantLive(t *testing.T, session string, live bool, gateways ...*gateway) {
-	t.Helper()
-	for i, g := range gateways {
-		if got := answerOf(t, g, session, `{ viewer { id } }`).at("viewer") != nil; got != live {
-			t.Errorf("on replica %d the session is live: %v, want %v", i+1, got, live)
+func TestACodeThatComesAgainEndsTheSessionOnEachReplica(t *testing.T) {
+	t.Parallel()
+	w := found(t, postgres(t), rollup, map[string]string{"ALLOWED_REDIRECTS": "http://127.0.0.1/callback"})
+	other := serving(t, w.replica(t, nil))
+	app := newApp(w)
+	code := app.code(t, w.browser(t))
+	_, answer := app.fetch(t, w.gateway, code)
+	token, _ := answer["access_token"].(string)
+	for range 2 { // so that it is remembered
+		if got := kindOf(t, w, token); got != "NATIVE" {
+			t.Fatalf("the app's session is %v", got)
 		}
 	}
+	if status, answer := app.fetch(t, other, code); status != http.StatusBadRequest || answer["error"] != "invalid_grant" {
+		t.Errorf("a replay: got %d, %v", status, answer)
+	}
+	if got := kindOf(t, w, token); got != nil {
+		t.Errorf("after a replay the session is %v", got)
+	}
+	db := openDatabase(t, w.database)
+	if got := column(t, db, "SELECT reason FROM audit_events WHERE kind = 'session_ended'"); len(got) != 1 || got[0] != "code_replayed" {
+		t.Errorf("audit log: %q", got)
+	}
 }
 
-// nativeSessions are the IDs of the live sessions of apps of that session's user.
-func nativeSessions(t *testing.T, g *gateway, session string) (ids []string) {
+// kindOf is the kind of the token's session, as the gateway tells its holder; nil: there
+// is none.
+func kindOf(t *testing.T, w *world, token string) any {
 	t.Helper()
-	r := answerOf(t, g, session, `{ viewer { sessions { nodes { id kind } } } }`)
-	if r.at("viewer", "sessions", "nodes", 0) == nil {
-		t.Fatalf("sessions: %+v", r)
-	}
-	nodes, _ := r.at("viewer", "sessions", "nodes").([]any)
-	for _, node := range nodes {
-		if one, ok := node.(map[string]any); ok && one["kind"] == "NATIVE" {
-			ids = append(ids, one["id"].(string))
-		}
-	}
-	return ids
+	b := w.browser(t)
+	b.bearer(token)
+	live, _ := b.query(t, `{ session { kind } }`).Data["session"].(map[string]any)
+	return live["kind"]
 }
