@@ -112,11 +112,14 @@ func (a *app) query(ctx context.Context, document string) error {
 		}
 		fmt.Fprintln(a.out, pretty.String())
 	}
+	if problem != nil {
+		return problem
+	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err == nil && string(fields["viewer"]) == "null" {
-		return errSignedOut // without an error, nobody is asking: the session has ended
+		return errSignedOut // nobody is asking: the session has ended
 	}
-	return problem
+	return nil
 }
 
 const whoAmI = `{

@@ -274,7 +274,7 @@ func TestAKilledGatewayNeverMakesTwoSessionsOfACode(t *testing.T) {
 	d.refused(t, w.gateway, d.form(code, nil), "invalid_grant")
 	wantLive(t, session, false, w.gateway, two)
 
-	for range 3 {
+	for range 2 {
 		d = w.device(t)
 		code = d.code(t)
 		sessions := amid(t, d, code, w, two)

@@ -59,7 +59,7 @@ func TestWhereAnAppsCodeMayGo(t *testing.T) {
 func refusedRedirects(gateway string) []string {
 	return []string{
 		"", "/", "/callback", "//evil.example/callback", "callback", "not a URL", "http://", "https:", ":", "%", "*",
-		gateway, gateway + "/", gateway + "/callback", gateway + "/auth/callback",
+		gateway, gateway + "/", gateway + "/auth/callback", gateway + "/graphql",
 		// a loopback address with any port, and nothing else
 		"http://127.0.0.1:49152", "http://127.0.0.1:49152/", "http://127.0.0.1:49152/callback/", "http://127.0.0.1:49152/Callback",
 		"http://127.0.0.1:49152/callback/more", "http://127.0.0.1:49152/callback?x=1", "http://127.0.0.1:49152/callback?",

@@ -86,6 +86,7 @@ func TestTheNativeExampleEndsByItself(t *testing.T) {
 	t.Parallel()
 	c := newCommandLine(t)
 	c.says(t, 1, "did not come back in time", "sign-in", "--timeout", "1s")
+	c.opened(t)
 
 	running := c.begin(t, "sign-in")
 	redirect := queryOf(t, c.opened(t)).Get("redirect_uri")
