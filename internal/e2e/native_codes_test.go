@@ -300,7 +300,7 @@ func TestAKilledGatewayNeverMakesTwoSessionsOfACode(t *testing.T) {
 func amid(t *testing.T, d *device, code string, w *world, two *gateway) (sessions []string) {
 	t.Helper()
 	const times = 20
-	one, answered := w.gateway.url, make(chan reply, times)
+	one, answered := w.url, make(chan reply, times)
 	for i := range times {
 		at := []string{one, two.url}[i%2]
 		go func() {
