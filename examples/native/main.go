@@ -60,45 +60,61 @@ func run(ctx context.Context, args []string, out, problems io.Writer) int {
 		// Nothing that is sent here, a code or a token, is to go elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	flags := flag.NewFlagSet(program, flag.ContinueOnError)
-	flags.SetOutput(problems)
-	flags.Usage = func() { fmt.Fprint(problems, usage); flags.PrintDefaults() }
-	flags.StringVar(&a.gateway, "gateway", cmp.Or(os.Getenv("GALAXYGATE_URL"), "http://localhost:8080"), "the gateway's `URL`; also GALAXYGATE_URL")
-	flags.BoolVar(&a.noBrowser, "no-browser", false, "print the address to sign in at, and open nothing")
-	flags.DurationVar(&a.timeout, "timeout", 5*time.Minute, "how long to wait for the browser")
-
+	flags := a.flags(problems)
 	err := flags.Parse(args)
 	command := flags.Arg(0)
 	if err == nil && command != "" {
 		err = flags.Parse(flags.Args()[1:]) // flags may also come after the command
 	}
-	if errors.Is(err, flag.ErrHelp) {
+	switch {
+	case errors.Is(err, flag.ErrHelp):
 		return 0
-	}
-	if err != nil {
+	case err != nil:
 		return 2
 	}
 	a.gateway = strings.TrimSuffix(a.gateway, "/")
 	a.keep = keep{account: a.gateway}
 
-	switch args := flags.Args(); {
-	case command == "sign-in" && len(args) == 0:
-		err = a.signIn(ctx, nil)
-	case command == "consent" && len(args) > 0:
-		err = a.signIn(ctx, args)
-	case command == "whoami" && len(args) == 0:
-		err = a.whoami(ctx)
-	case command == "query" && len(args) == 1:
-		err = a.query(ctx, args[0])
-	case command == "sign-out" && len(args) == 0:
-		err = a.signOut(ctx)
-	default:
+	switch err := a.do(ctx, command, flags.Args()); {
+	case errors.Is(err, errUsage):
 		flags.Usage()
 		return 2
-	}
-	if err != nil {
+	case err != nil:
 		fmt.Fprintf(problems, "%s: %v\n", program, err)
 		return 1
 	}
 	return 0
+}
+
+func (a *app) flags(problems io.Writer) *flag.FlagSet {
+	flags := flag.NewFlagSet(program, flag.ContinueOnError)
+	flags.SetOutput(problems)
+	flags.Usage = func() {
+		fmt.Fprint(problems, usage)
+		flags.PrintDefaults()
+	}
+	gateway := cmp.Or(os.Getenv("GALAXYGATE_URL"), "http://localhost:8080")
+	flags.StringVar(&a.gateway, "gateway", gateway, "the gateway's `URL`; also GALAXYGATE_URL")
+	flags.BoolVar(&a.noBrowser, "no-browser", false, "print the address to sign in at, and open nothing")
+	flags.DurationVar(&a.timeout, "timeout", 5*time.Minute, "how long to wait for the browser")
+	return flags
+}
+
+var errUsage = errors.New("no such command")
+
+func (a *app) do(ctx context.Context, command string, args []string) error {
+	switch {
+	case command == "sign-in" && len(args) == 0:
+		return a.signIn(ctx, nil)
+	case command == "whoami" && len(args) == 0:
+		return a.whoami(ctx)
+	case command == "query" && len(args) == 1:
+		return a.query(ctx, args[0])
+	case command == "consent" && len(args) > 0:
+		return a.signIn(ctx, args)
+	case command == "sign-out" && len(args) == 0:
+		return a.signOut(ctx)
+	default:
+		return errUsage
+	}
 }
