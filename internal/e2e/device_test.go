@@ -13,7 +13,8 @@ import (
 )
 
 // device is where a native app signs its user in through the browser, step by
-// step, and in whatever wrong way a test wants. What is its own is made of the canary.
+// step, and in whatever wrong way a test wants. What is its own is made of the canary, in
+// pieces so short that no mask hides a leak.
 type device struct {
 	*browser
 	redirect, verifier, state string
@@ -28,7 +29,7 @@ func (w *world) device(t *testing.T) *device {
 		browser:  w.browser(t),
 		redirect: "http://127.0.0.1:49152/callback",
 		verifier: canary + "." + rand.Text() + "~" + canary,
-		state:    canary + "-" + rand.Text(),
+		state:    canary + "." + rand.Text(),
 	}
 }
 
