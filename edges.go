@@ -35,6 +35,7 @@ func (g ground) signIn(provider *passport.Client, sessions *session.Manager) *lo
 		Audit:     g.db,
 		PublicURL: g.cfg.PublicURL,
 		Returns:   g.cfg.AllowedRedirects,
+		Clients:   g.cfg.NativeClients,
 		Scopes:    g.cfg.Scopes,
 		Now:       time.Now,
 		Logger:    g.logger,

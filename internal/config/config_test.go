@@ -254,7 +254,6 @@ func TestPrintMasksSecrets(t *testing.T) {
 	env := production()
 	env["REDIS_URL"] = "redis://:hush-redis@localhost"
 	env["OTEL_EXPORTER_OTLP_HEADERS"] = "authorization=Bearer%20hush-collector"
-	env["NATIVE_CLIENT_IDS"] = "native"
 	c, err := load(t, env)
 	if err != nil {
 		t.Fatal(err)
@@ -266,7 +265,7 @@ func TestPrintMasksSecrets(t *testing.T) {
 	if strings.Contains(out.String(), "hush") {
 		t.Errorf("a secret is shown:\n%s", out.String())
 	}
-	for _, want := range []string{"postgres://gate:***@db.example.com", "\nROLLUP_CLIENT_SECRET               ***", "# mode: production", "# environment", "# default", "# NATIVE_CLIENT_IDS is set, and has no effect", "\nREDIS_URL                          ***"} {
+	for _, want := range []string{"postgres://gate:***@db.example.com", "\nROLLUP_CLIENT_SECRET               ***", "# mode: production", "# environment", "# default", "\nREDIS_URL                          ***"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, out.String())
 		}
