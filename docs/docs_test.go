@@ -195,6 +195,20 @@ func inspect(t *testing.T, room string, each func(ast.Node)) {
 	}
 }
 
+// literals calls each for the elements of every literal of that type in a room.
+func literals(t *testing.T, room, kind string, each func(elements []ast.Expr)) {
+	t.Helper()
+	inspect(t, room, func(n ast.Node) {
+		literal, ok := n.(*ast.CompositeLit)
+		if !ok || len(literal.Elts) == 0 {
+			return
+		}
+		if name, ok := literal.Type.(*ast.Ident); ok && name.Name == kind {
+			each(literal.Elts)
+		}
+	})
+}
+
 func TestEveryErrorCodeIsExplained(t *testing.T) {
 	t.Parallel()
 	codes := make(map[string]bool)
@@ -218,15 +232,8 @@ func TestEveryCloseCodeIsExplained(t *testing.T) {
 		"StatusTryAgainLater": websocket.StatusTryAgainLater,
 	}
 	codes := make(map[string]bool)
-	inspect(t, "graphqlhttp", func(n ast.Node) {
-		literal, ok := n.(*ast.CompositeLit)
-		if !ok || len(literal.Elts) == 0 {
-			return
-		}
-		if kind, ok := literal.Type.(*ast.Ident); !ok || kind.Name != "closing" {
-			return
-		}
-		switch code := literal.Elts[0].(type) {
+	literals(t, "graphqlhttp", "closing", func(elements []ast.Expr) {
+		switch code := elements[0].(type) {
 		case *ast.BasicLit:
 			codes[code.Value] = true
 		case *ast.SelectorExpr:
@@ -236,6 +243,35 @@ func TestEveryCloseCodeIsExplained(t *testing.T) {
 		}
 	})
 	explained(t, rows(t, "### Close codes", `\d+`), codes)
+}
+
+// TestEveryErrorOfSignInIsExplained takes the codes from where package login has them:
+// the content of its pages, and what it answers apps.
+func TestEveryErrorOfSignInIsExplained(t *testing.T) {
+	t.Parallel()
+	codes := make(map[string]bool)
+	note := func(n ast.Expr) {
+		if code, ok := n.(*ast.BasicLit); ok {
+			codes[strings.Trim(code.Value, `"`)] = true
+		}
+	}
+	literals(t, "login", "content", func(elements []ast.Expr) { note(elements[1]) })
+	literals(t, "login", "oauthError", func(elements []ast.Expr) {
+		for _, element := range elements {
+			if member, ok := element.(*ast.KeyValueExpr); ok && fmt.Sprint(member.Key) == "Code" {
+				note(member.Value)
+			}
+		}
+	})
+	guide := read(t, "docs/clients.md")
+	for code := range codes {
+		if !strings.Contains(guide, "`"+code+"`") {
+			t.Errorf("clients.md does not say what %s is", code)
+		}
+	}
+	if len(codes) < 10 {
+		t.Errorf("only %d codes were found", len(codes))
+	}
 }
 
 func TestEveryEndOfASessionIsExplained(t *testing.T) {

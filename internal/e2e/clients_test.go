@@ -50,7 +50,7 @@ func typing(t *testing.T, heading string, g *gateway) *terminal {
 		}
 	}
 	commands := regexp.MustCompile(`(?m)^GATE=.*$`).ReplaceAllString(strings.Join(blocks(t, heading, "sh"), ""), "GATE="+g.url)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
 	shell := exec.CommandContext(ctx, "bash", "-eu", "-o", "pipefail", "-c", commands)
 	shell.Dir, shell.WaitDelay = t.TempDir(), time.Second
 	var complaints strings.Builder

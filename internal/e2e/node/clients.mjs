@@ -38,7 +38,7 @@ const server = createServer(async (request, response) => {
 }).listen(port, '127.0.0.1');
 
 const metric = async (line) => {
-  for (let tries = 0; tries < 100; tries += 1) {
+  for (let tries = 0; tries < 600; tries += 1) {
     if ((await (await fetch(`${process.env.ADMIN}/metrics`)).text()).includes(`\n${line}\n`)) return;
     await new Promise((again) => { setTimeout(again, 50); });
   }
