@@ -9,17 +9,26 @@ const { React, ReactDOM, GraphiQL } = window;
 /** The examples, each { title, query, variables }. */
 const examples = JSON.parse(byId('example-operations').textContent);
 
-/** Returns the kind of the operation that is run: query, mutation or subscription. */
-function kindOf({ operationName }, documentAST) {
-  const operations = documentAST?.definitions.filter(({ kind }) => kind === 'OperationDefinition') ?? [];
-  return (operations.find(({ name }) => name?.value === operationName) ?? operations[0])?.operation;
+/**
+ * Returns what to send and of which kind it is. GraphiQL itself finds out a moment after
+ * something was typed, so the name that it gives may be that of an operation before.
+ */
+function whatIsRun({ operationName, ...operation }) {
+  let operations = [];
+  try {
+    operations = GraphiQL.GraphQL.parse(operation.query).definitions.filter(({ kind }) => kind === 'OperationDefinition');
+  } catch {
+    return { operation, kind: 'query' }; // the API says what is wrong with it
+  }
+  const named = operations.find(({ name }) => name?.value === operationName);
+  return { operation: named ? { operationName, ...operation } : operation, kind: (named ?? operations[0])?.operation };
 }
 
 /** Returns GraphiQL's fetcher, which tells the outcome how each operation went. */
 function fetcherFor({ outcome, changed }) {
-  return async (operation, { headers, documentAST } = {}) => {
-    if (operation.operationName === 'IntrospectionQuery') return ask(operation, { headers });
-    const kind = kindOf(operation, documentAST);
+  return async (given, { headers } = {}) => {
+    if (given.operationName === 'IntrospectionQuery') return ask(given, { headers });
+    const { operation, kind } = whatIsRun(given);
     if (kind === 'subscription') {
       outcome.begin('Waiting for events.');
       return heard(subscribe(operation, { headers }), outcome);
