@@ -35,6 +35,7 @@ func (g ground) signIn(provider *passport.Client, sessions *session.Manager) *lo
 		Audit:     g.db,
 		PublicURL: g.cfg.PublicURL,
 		Returns:   g.cfg.AllowedRedirects,
+		Clients:   g.cfg.NativeClients,
 		Scopes:    g.cfg.Scopes,
 		Now:       time.Now,
 		Logger:    g.logger,
@@ -128,7 +129,13 @@ func (g ground) resolver(h *house, requests *budget.Budget) *graph.Resolver {
 }
 
 func (g ground) page() (http.Handler, error) {
-	page, err := playground.Handler(playground.Options{Playground: g.cfg.Playground, SignedIn: signedInAs})
+	page, err := playground.Handler(playground.Options{
+		Playground:    g.cfg.Playground,
+		TrustedOnly:   g.cfg.TrustedDocuments != "",
+		Introspection: g.cfg.Introspection,
+		Origin:        g.cfg.PublicURL.String(),
+		SignedIn:      signedInAs,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("build playground: %w", err)
 	}

@@ -173,9 +173,6 @@ func awaitHearing(ctx context.Context, db *store.DB, logger *slog.Logger) {
 
 // warn logs what is odd about the configuration.
 func warn(ctx context.Context, cfg *config.Config, logger *slog.Logger) {
-	for _, name := range cfg.Ineffective {
-		logger.WarnContext(ctx, "variable has no effect in this version", "name", name)
-	}
 	if cfg.TrustedDocuments != "" && (cfg.Playground || cfg.Introspection) {
 		logger.WarnContext(ctx, "PLAYGROUND and INTROSPECTION are of little use with TRUSTED_DOCUMENTS: nothing else runs",
 			"playground", cfg.Playground, "introspection", cfg.Introspection)

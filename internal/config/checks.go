@@ -62,6 +62,14 @@ func browserOrigin(s string) (string, error) {
 	return s, nil
 }
 
+// clientID wants an OAuth client's ID (RFC 6749, appendix A.1), without spaces.
+func clientID(s string) (string, error) {
+	if strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return "", errors.New("not a client ID")
+	}
+	return s, nil
+}
+
 func database(s string, to *secret.Text) error {
 	*to = secret.New(s)
 	for _, scheme := range []string{"postgres://", "postgresql://", "sqlite://"} {

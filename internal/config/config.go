@@ -63,6 +63,7 @@ type Config struct {
 
 	AllowedOrigins   []string
 	AllowedRedirects redirect.Rules
+	NativeClients    []string // the client IDs of native apps
 	Playground       bool
 	Introspection    bool
 	// TrustedDocuments is the name of a file of known operations, and nothing else
@@ -84,10 +85,6 @@ type Config struct {
 	LogLevel  slog.Level
 	LogFormat string // "text", "json", or "auto"
 	Traces    Traces
-
-	// Ineffective are variables that are set and that this version does nothing
-	// with.
-	Ineffective []string
 
 	variables []variable
 }
@@ -125,11 +122,6 @@ func Load(env *Environment, also ...func(*Config) error) (Config, error) {
 	if len(problems) > 0 && len(production) > 0 {
 		problems = append(problems, fmt.Errorf("(this is a production configuration because %s is set; without any of these, galaxygate runs in development mode)",
 			strings.Join(production, ", ")))
-	}
-	for _, name := range []string{"NATIVE_CLIENT_IDS"} {
-		if env.names(name) {
-			c.Ineffective = append(c.Ineffective, name)
-		}
 	}
 	if len(problems) > 0 {
 		return c, problems
@@ -237,11 +229,6 @@ func (c *Config) Print(w io.Writer) error {
 	}
 	for _, v := range c.variables {
 		if _, err := fmt.Fprintf(w, "%-*s %-45s # %s\n", longestName(c.variables), v.name, v.show(), v.origin); err != nil {
-			return err
-		}
-	}
-	for _, name := range c.Ineffective {
-		if _, err := fmt.Fprintf(w, "# %s is set, and has no effect in this version\n", name); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,19 @@ func TestProductionDefaults(t *testing.T) {
 	}
 	if c.AuditRetention != 0 || c.RotationGrace != 30*time.Second {
 		t.Errorf("got %v, %v", c.AuditRetention, c.RotationGrace)
+	}
+}
+
+func TestTheClientsThatAreNativeApps(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string][]string{"": {"native"}, "com.example.app, cli": {"com.example.app", "cli"}} {
+		c, err := load(t, map[string]string{"NATIVE_CLIENT_IDS": value})
+		if err != nil || !slices.Equal(c.NativeClients, want) {
+			t.Errorf("%q: got %q, %v, want %q", value, c.NativeClients, err, want)
+		}
+	}
+	if _, err := load(t, map[string]string{"NATIVE_CLIENT_IDS": "an app"}); err == nil {
+		t.Error("a name with a space: got no error")
 	}
 }
 
@@ -254,7 +268,6 @@ func TestPrintMasksSecrets(t *testing.T) {
 	env := production()
 	env["REDIS_URL"] = "redis://:hush-redis@localhost"
 	env["OTEL_EXPORTER_OTLP_HEADERS"] = "authorization=Bearer%20hush-collector"
-	env["NATIVE_CLIENT_IDS"] = "native"
 	c, err := load(t, env)
 	if err != nil {
 		t.Fatal(err)
@@ -266,7 +279,7 @@ func TestPrintMasksSecrets(t *testing.T) {
 	if strings.Contains(out.String(), "hush") {
 		t.Errorf("a secret is shown:\n%s", out.String())
 	}
-	for _, want := range []string{"postgres://gate:***@db.example.com", "\nROLLUP_CLIENT_SECRET               ***", "# mode: production", "# environment", "# default", "# NATIVE_CLIENT_IDS is set, and has no effect", "\nREDIS_URL                          ***"} {
+	for _, want := range []string{"postgres://gate:***@db.example.com", "\nROLLUP_CLIENT_SECRET               ***", "# mode: production", "# environment", "# default", "\nREDIS_URL                          ***"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in:\n%s", want, out.String())
 		}

@@ -100,6 +100,7 @@ func table(c *Config, env *Environment) []variable {
 			parse: func(s string) error { return redirects(s, &c.AllowedRedirects) },
 			show:  func() string { return strings.Join(c.AllowedRedirects.Texts(), ",") },
 		},
+		list("NATIVE_CLIENT_IDS", "client IDs of native apps", &c.NativeClients, clientID, "a client ID of printable ASCII without spaces").otherwise("native"),
 		duration("SESSION_IDLE_TIMEOUT", "a session not used for so long ends", "168h", &c.SessionIdle),
 		duration("SESSION_LIFETIME", "any session ends after so long", "2160h", &c.SessionLife),
 		duration("REFRESH_EARLY", "an access token this near its end is refreshed (never over a fifth of its life)", "60s", &c.RefreshEarly),
@@ -138,6 +139,11 @@ func table(c *Config, env *Environment) []variable {
 
 func (v variable) require(required bool) variable {
 	v.required = required
+	return v
+}
+
+func (v variable) otherwise(fallback string) variable {
+	v.fallback = fallback
 	return v
 }
 

@@ -6,6 +6,7 @@
 //	world_test.go     a gateway and all that it needs, and its replicas
 //	gateway_test.go   the binary as a process: built, begun, ended
 //	browser_test.go   a person with a cookie jar who signs in
+//	device_test.go    a device with a native app, and the browser that it signs in by
 //	viewer_test.go    what a client sees that asks for the user's name
 //	front_test.go     a provider that is watched, and disturbed
 //	wire_test.go      connections that fail, each in its way
@@ -15,5 +16,6 @@
 //
 // All other files are tests, named by what is tested. Those of hostile requests are one
 // test, hostile_test.go, and what it sends: hostile_client, hostile_graphql, hostile_http
-// and hostile_stream.
+// and hostile_stream. What hostile apps do is in native_hostile_test.go and
+// native_codes_test.go.
 package e2e

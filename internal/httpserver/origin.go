@@ -52,7 +52,7 @@ func shareWith(origins []string) Middleware {
 		},
 		AllowedMethods:   []string{http.MethodGet, http.MethodHead, http.MethodPost},
 		AllowedHeaders:   []string{"*"},
-		ExposedHeaders:   []string{requestIDHeader, "Retry-After"},
+		ExposedHeaders:   []string{requestIDHeader, "Retry-After", "WWW-Authenticate"},
 		AllowCredentials: true,
 		MaxAge:           600,
 	}).Handler

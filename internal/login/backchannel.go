@@ -1,7 +1,6 @@
 package login
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -72,21 +71,12 @@ func (h *Handler) backChannelLogout(w http.ResponseWriter, r *http.Request) {
 // garbage, so that the log does not warn of it.
 func (h *Handler) refuseLogout(w http.ResponseWriter, r *http.Request, description, reason string) {
 	h.Logger.InfoContext(r.Context(), "logout token refused", "reason", reason)
-	h.answerLogout(w, r, http.StatusBadRequest, "invalid_request", description)
+	h.answerJSON(w, r, http.StatusBadRequest, invalidRequest(description))
 }
 
 // postponeLogout says that the same token may be sent again.
 func (h *Handler) postponeLogout(w http.ResponseWriter, r *http.Request, wait time.Duration, err error) {
 	h.Logger.WarnContext(r.Context(), "logout token not carried out", "error", err)
 	w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())))
-	h.answerLogout(w, r, http.StatusServiceUnavailable, "temporarily_unavailable", logoutLater)
-}
-
-func (h *Handler) answerLogout(w http.ResponseWriter, r *http.Request, status int, code, description string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	err := json.NewEncoder(w).Encode(map[string]string{"error": code, "error_description": description})
-	if err != nil {
-		h.Logger.DebugContext(r.Context(), "answer not written", "error", err)
-	}
+	h.answerJSON(w, r, http.StatusServiceUnavailable, &oauthError{Code: "temporarily_unavailable", Description: logoutLater})
 }

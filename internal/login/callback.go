@@ -22,11 +22,11 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) {
 	state := secret.New(r.URL.Query().Get("state"))
 	attempt, err := h.Store.TakeAttempt(r.Context(), state, h.browserCookie(r), h.Now())
 	if errors.Is(err, ErrNoAttempt) {
-		h.fail(w, r, "", failure{badState, "state", nil})
+		h.fail(w, r, Attempt{}, failure{badState, "state", nil})
 		return
 	}
 	if err != nil {
-		h.fail(w, r, "", failure{storeAway, "store", err})
+		h.fail(w, r, Attempt{}, failure{storeAway, "store", err})
 		return
 	}
 	h.running.Do(func() { h.complete(w, r, attempt) })
@@ -39,28 +39,45 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, attempt Attem
 	defer cancel()
 	signIn, problem := h.exchange(ctx, r.URL.Query(), attempt)
 	if problem != nil {
-		h.fail(w, r, attempt.ReturnTo, *problem)
+		h.fail(w, r, attempt, *problem)
 		return
 	}
-	var token secret.Text
-	signIn.Session, token = h.Sessions.New(r.Context(), session.Browser)
-	signIn.SessionToken = token
-	if old, ok := session.FromContext(r.Context()); ok {
-		signIn.EndSessionID = old.ID
-	}
+	h.prepare(r.Context(), &signIn, attempt.App)
 	created, err := h.Store.SignIn(ctx, signIn, h.Now())
 	if err != nil {
 		// The tokens are not revoked: they may be stored all the same, where the
 		// answer was lost, or be the ones of the stored grant once more.
-		h.fail(w, r, attempt.ReturnTo, failure{storeAway, "store", err})
+		h.fail(w, r, attempt, failure{storeAway, "store", err})
 		return
 	}
-	h.Logger.InfoContext(r.Context(), "signed in", "user_id", created.UserID, "session_id", created.ID)
-	h.Sessions.SetCookie(w, token)
+	h.Logger.InfoContext(r.Context(), "signed in", "user_id", created.UserID, "session_id", created.ID, "kind", created.Kind)
+	if attempt.App != nil {
+		h.backToApp(w, r, *attempt.App, url.Values{"code": {signIn.Code.Code.Reveal()}})
+		return
+	}
+	h.Sessions.SetCookie(w, signIn.SessionToken)
 	if attempt.ReturnTo == "" {
 		attempt.ReturnTo = h.PublicURL.JoinPath("/").String()
 	}
 	seeOther(w, r, attempt.ReturnTo)
+}
+
+// prepare gives the sign-in its session: the browser's, in place of the one that it has,
+// or the app's. Nobody learns the token of the latter, which lives no longer than its
+// code: so whatever ends sessions makes the code void.
+func (h *Handler) prepare(ctx context.Context, s *SignIn, app *App) {
+	if app == nil {
+		s.Session, s.SessionToken = h.Sessions.New(ctx, session.Browser)
+		if old, ok := session.FromContext(ctx); ok {
+			s.EndSessionID = old.ID
+		}
+		return
+	}
+	s.Session, s.SessionToken = h.Sessions.New(ctx, session.Native)
+	if end := h.Now().Add(codeLife); end.Before(s.Session.ExpiresAt) {
+		s.Session.ExpiresAt = end
+	}
+	s.Code = &Code{Code: secret.Random(), Client: app.Client, RedirectURI: app.RedirectURI, Challenge: app.Challenge}
 }
 
 // exchange turns the provider's authorization response into tokens that belong
@@ -122,7 +139,7 @@ func (h *Handler) record(ctx context.Context, f failure) {
 // fail ends a sign-in that did not succeed: it is logged and recorded, and the
 // browser goes back to where it came from with an error (RFC 6749, section
 // 4.1.2.1), or else gets a page with a way on.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, returnTo string, f failure) {
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, a Attempt, f failure) {
 	switch {
 	case f.page == providerRefuses:
 		h.Logger.ErrorContext(r.Context(), "provider refuses the gateway: check ROLLUP_CLIENT_ID and ROLLUP_CLIENT_SECRET",
@@ -133,12 +150,17 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, returnTo string, 
 		h.Logger.InfoContext(r.Context(), "sign-in failed", "reason", f.reason)
 	}
 	h.record(r.Context(), f)
-	target, err := url.Parse(returnTo)
-	if returnTo == "" || err != nil {
+	c := f.page.content()
+	if a.App != nil {
+		h.backToApp(w, r, *a.App, url.Values{"error": {c.code}, "error_description": {c.text}})
+		return
+	}
+	target, err := url.Parse(a.ReturnTo)
+	if a.ReturnTo == "" || err != nil {
 		h.page(w, r, f.page)
 		return
 	}
-	c, query := f.page.content(), target.Query()
+	query := target.Query()
 	query.Set("error", c.code)
 	query.Set("error_description", c.text)
 	target.RawQuery = query.Encode()

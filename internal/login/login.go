@@ -44,6 +44,7 @@ type Handler struct {
 	Audit     audit.Log
 	PublicURL *url.URL
 	Returns   redirect.Rules // where sign-in may return to beside PublicURL
+	Clients   []string       // the client IDs of native apps
 	Scopes    []string       // asked for at every sign-in
 	Now       func() time.Time
 	Logger    *slog.Logger
@@ -58,6 +59,11 @@ func (h *Handler) Routes() map[string]http.Handler {
 		"GET /auth/callback":        getOnly(h.callback),
 		"POST /auth/logout":         http.HandlerFunc(h.logout),
 		"POST " + BackChannelLogout: http.HandlerFunc(h.backChannelLogout),
+
+		"GET " + authorizePath: getOnly(h.authorize),
+		tokenPath:              h.postOnly(h.token),
+		revokePath:             h.postOnly(h.revoke),
+		"GET " + metadataPath:  http.HandlerFunc(h.metadata),
 	}
 }
 
@@ -86,10 +92,7 @@ func getOnly(next http.HandlerFunc) http.Handler {
 // login sends the browser to the provider (OpenID Connect Core 1.0, section
 // 3.1.2.1).
 func (h *Handler) login(w http.ResponseWriter, r *http.Request) {
-	if h.elsewhere(r) {
-		here := h.PublicURL.JoinPath("/auth/login")
-		here.RawQuery = r.URL.RawQuery
-		seeOther(w, r, here.String())
+	if h.goHome(w, r) {
 		return
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -107,27 +110,29 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) {
 		h.page(w, r, badScope)
 		return
 	}
-	attempt := Attempt{
-		State:     secret.Random(),
-		Browser:   h.browser(w, r),
-		Nonce:     secret.Random(),
-		Verifier:  secret.Random(),
-		Scopes:    scope.Union(h.Scopes, extra, h.granted(r.Context())),
-		ReturnTo:  returnTo,
-		ExpiresAt: h.Now().Add(attemptLife),
-	}
+	h.begin(w, r, Attempt{Scopes: scope.Union(h.Scopes, extra, h.granted(r.Context())), ReturnTo: returnTo})
+}
+
+// begin sends the browser to the provider to sign in as the attempt says, which is
+// filled here with what is random. Nobody vouches for who listens at a redirect URI on
+// the device itself, so that the user is asked each time (RFC 8252, section 8.6).
+func (h *Handler) begin(w http.ResponseWriter, r *http.Request, a Attempt) {
+	a.State, a.Nonce, a.Verifier = secret.Random(), secret.Random(), secret.Random()
+	a.Browser = h.browser(w, r)
+	a.ExpiresAt = h.Now().Add(attemptLife)
 	target, err := h.Provider.AuthCodeURL(r.Context(), passport.Authorization{
-		State:    attempt.State,
-		Nonce:    attempt.Nonce,
-		Verifier: attempt.Verifier,
-		Scopes:   attempt.Scopes,
+		State:    a.State,
+		Nonce:    a.Nonce,
+		Verifier: a.Verifier,
+		Scopes:   a.Scopes,
+		Consent:  a.App != nil && !strings.HasPrefix(a.App.RedirectURI, "https:"),
 	})
 	if err != nil {
-		h.fail(w, r, returnTo, providerFailure(err))
+		h.fail(w, r, a, providerFailure(err))
 		return
 	}
-	if err := h.Store.SaveAttempt(r.Context(), attempt); err != nil {
-		h.fail(w, r, returnTo, failure{storeAway, "store", err})
+	if err := h.Store.SaveAttempt(r.Context(), a); err != nil {
+		h.fail(w, r, a, failure{storeAway, "store", err})
 		return
 	}
 	seeOther(w, r, target)
@@ -164,6 +169,18 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	seeOther(w, r, returnTo)
+}
+
+// goHome sends a browser that came by another name of this machine to the same path
+// of PublicURL, and reports whether it did.
+func (h *Handler) goHome(w http.ResponseWriter, r *http.Request) bool {
+	if !h.elsewhere(r) {
+		return false
+	}
+	here := h.PublicURL.JoinPath(r.URL.Path)
+	here.RawQuery = r.URL.RawQuery
+	seeOther(w, r, here.String())
+	return true
 }
 
 // elsewhere reports whether the browser came by another name of this machine

@@ -24,6 +24,7 @@ type page int
 
 const (
 	badReturn page = iota
+	badApp
 	badScope
 	badState
 	denied
@@ -48,6 +49,11 @@ func (p page) content() content {
 		return content{
 			http.StatusBadRequest, "invalid_request", "This link is not right",
 			"The address to return to after sign-in is not one that this service allows.",
+		}
+	case badApp:
+		return content{
+			http.StatusBadRequest, "invalid_request", "This link is not right",
+			"It does not come from an app that this service knows, or would lead to where that app does not belong.",
 		}
 	case badScope:
 		return content{

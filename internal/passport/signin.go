@@ -19,6 +19,7 @@ type Authorization struct {
 	Nonce    secret.Text // OpenID Connect Core 1.0, section 3.1.2.1
 	Verifier secret.Text // RFC 7636, section 4.1
 	Scopes   []string    // "openid" is added where it is missing
+	Consent  bool        // ask the user even where nothing new is asked for
 }
 
 // Identity is whom the provider has vouched for.
@@ -29,8 +30,8 @@ type Identity struct {
 }
 
 // AuthCodeURL returns the address to send the browser to: the authorization
-// endpoint with PKCE S256 and a nonce, and prompt=consent where offline_access
-// is asked for (OpenID Connect Core 1.0, section 11).
+// endpoint with PKCE S256 and a nonce, and prompt=consent where consent is to be
+// asked for, as it must be for offline_access (OpenID Connect Core 1.0, section 11).
 func (c *Client) AuthCodeURL(_ context.Context, a Authorization) (string, error) {
 	p, err := c.discovered()
 	if err != nil {
@@ -48,7 +49,7 @@ func (c *Client) AuthCodeURL(_ context.Context, a Authorization) (string, error)
 		oauth2.S256ChallengeOption(a.Verifier.Reveal()),
 		oidc.Nonce(a.Nonce.Reveal()),
 	}
-	if slices.Contains(oauth.Scopes, oidc.ScopeOfflineAccess) {
+	if a.Consent || slices.Contains(oauth.Scopes, oidc.ScopeOfflineAccess) {
 		options = append(options, oauth2.SetAuthURLParam("prompt", "consent"))
 	}
 	return oauth.AuthCodeURL(a.State.Reveal(), options...), nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -95,6 +97,31 @@ func (r Rules) Resolve(base *url.URL, target string) (string, error) {
 		}
 	}
 	return "", ErrRefused
+}
+
+// AllowsExactly reports whether a rule is the address itself, character for character,
+// as a native app's must be (RFC 9700, section 4.1.3). Only a loopback address may have
+// a port where the rule has none (RFC 8252, section 7.3). What /* allows counts for
+// nothing here.
+func (r Rules) AllowsExactly(target string) bool {
+	if _, err := parse(target); err != nil {
+		return false
+	}
+	return slices.ContainsFunc(r.rules, func(one rule) bool {
+		return !one.prefix && (target == one.text || one.anyPort && withoutPort(target, one.url.Host) == one.text)
+	})
+}
+
+// withoutPort returns the http address of that host without its port, or nothing where
+// it is another host's or has none.
+func withoutPort(target, host string) string {
+	rest, ok := strings.CutPrefix(target, "http://"+host+":")
+	path := strings.TrimLeft(rest, "0123456789")
+	port, err := strconv.ParseUint(rest[:len(rest)-len(path)], 10, 16)
+	if !ok || err != nil || port == 0 {
+		return ""
+	}
+	return "http://" + host + path
 }
 
 func (r rule) allows(u *url.URL) bool {

@@ -73,7 +73,8 @@ func Leave(ctx context.Context) {
 
 // Middleware puts the session that the request carries, as bearer token or else
 // as cookie, into its context. A request without a live one is anonymous, and a
-// cookie that carries none is cleared. Where the store is away the answer is
+// cookie that carries none is cleared; for a bearer token that carries none the answer
+// says so in its header (RFC 6750, section 3). Where the store is away the answer is
 // Unavailable's: nobody is taken for signed out.
 func (m *Manager) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -87,6 +88,11 @@ func (m *Manager) Middleware(next http.Handler) http.Handler {
 				m.ClearCookie(w)
 			}
 		}
+		refuseBearer := func() {
+			if !byCookie {
+				w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+			}
+		}
 		leave := clearCookie
 		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 			leave = func() {} // the response is over before anything is asked
@@ -96,9 +102,11 @@ func (m *Manager) Middleware(next http.Handler) http.Handler {
 		case errors.Is(err, ErrReplaced):
 			// The browser has signed in again while this request was under way:
 			// clearing the cookie would take the new session from it.
+			refuseBearer()
 			next.ServeHTTP(w, r)
 		case errors.Is(err, ErrNotFound):
 			clearCookie()
+			refuseBearer()
 			next.ServeHTTP(w, r)
 		case err != nil:
 			if r.Context().Err() == nil {
@@ -132,6 +140,12 @@ func (m *Manager) WithBearer(ctx context.Context, authorization string) (context
 	case token.IsZero():
 		return nil, ErrNotFound
 	}
+	return m.WithToken(ctx, token)
+}
+
+// WithToken returns the context with the session of that token, or WithBearer's
+// errors.
+func (m *Manager) WithToken(ctx context.Context, token secret.Text) (context.Context, error) {
 	return m.enter(ctx, token, func() {})
 }
 

@@ -37,6 +37,8 @@ const (
 	Replaced             EndReason = "replaced" // the same browser signed in again
 	AuthorizationRevoked EndReason = "authorization_revoked"
 	EndedByProvider      EndReason = "provider_logout" // the provider said so
+	CodeMisused          EndReason = "code_misused"    // an app's, whose authorization code came with what it is not bound to
+	CodeReplayed         EndReason = "code_replayed"   // an app's, whose authorization code came again
 	Expired              EndReason = "expired"         // by itself, and noticed since
 )
 

@@ -22,6 +22,8 @@ type sealedAttempt struct {
 	Verifier string   `json:"verifier"`
 	Scopes   []string `json:"scopes"`
 	ReturnTo string   `json:"return_to"`
+
+	App *login.App `json:"app,omitempty"`
 }
 
 func attemptPlace(stateHash []byte) vault.Place {
@@ -34,7 +36,7 @@ INSERT INTO sign_in_attempts (state_hash, browser_hash, sealed, expires_at) VALU
 // SaveAttempt implements login.Store.
 func (db *DB) SaveAttempt(ctx context.Context, a login.Attempt) error {
 	text, err := json.Marshal(sealedAttempt{
-		Nonce: a.Nonce.Reveal(), Verifier: a.Verifier.Reveal(), Scopes: a.Scopes, ReturnTo: a.ReturnTo,
+		Nonce: a.Nonce.Reveal(), Verifier: a.Verifier.Reveal(), Scopes: a.Scopes, ReturnTo: a.ReturnTo, App: a.App,
 	})
 	if err != nil {
 		return fmt.Errorf("encode sign-in attempt: %w", err)
@@ -83,6 +85,7 @@ func (db *DB) TakeAttempt(ctx context.Context, state, browser secret.Text, now t
 		Verifier:  secret.New(opened.Verifier),
 		Scopes:    opened.Scopes,
 		ReturnTo:  opened.ReturnTo,
+		App:       opened.App,
 		ExpiresAt: row.ExpiresAt.UTC(),
 	}, nil
 }

@@ -61,6 +61,9 @@ func (db *DB) SignIn(ctx context.Context, s login.SignIn, now time.Time) (sessio
 		if err := db.insertSession(ctx, tx.Tx, created, s.SessionToken.Hash(), providerSession(s.ProviderSessionID)); err != nil {
 			return err
 		}
+		if err := db.insertCode(ctx, tx.Tx, s.Code, created.ID); err != nil {
+			return err
+		}
 		event := audit.Event{Kind: audit.SignedIn, UserID: user.ID, GrantID: grantID, SessionID: created.ID, At: now}
 		return db.record(anew, tx, event)
 	})

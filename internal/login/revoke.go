@@ -1,0 +1,43 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"galaxygate/internal/secret"
+	"galaxygate/internal/session"
+)
+
+// revoke ends the session of a token (RFC 7009). A token that is unknown and one whose
+// session has ended are answered as one that ends now: nobody can use it any more.
+func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) {
+	form, problem := h.clientForm(w, r)
+	if problem == nil && form.Get("token") == "" {
+		problem = invalidRequest("The token is missing.")
+	}
+	if problem != nil {
+		h.refuse(w, r, problem)
+		return
+	}
+	if err := h.end(r.Context(), secret.New(form.Get("token"))); err != nil {
+		h.Logger.ErrorContext(r.Context(), "session not revoked", "error", err)
+		h.refuse(w, r, storeFailed())
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+}
+
+// end signs the holder of the token out, where it is a live session's.
+func (h *Handler) end(ctx context.Context, token secret.Text) error {
+	ctx, err := h.Sessions.WithToken(ctx, token)
+	if err == nil {
+		s, _ := session.FromContext(ctx)
+		_, err = h.Sessions.End(ctx, s.UserID, s.ID, session.LoggedOut)
+	}
+	if errors.Is(err, session.ErrNotFound) {
+		return nil
+	}
+	return err
+}
