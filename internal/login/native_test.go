@@ -2,6 +2,8 @@ package login_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -143,7 +145,7 @@ func TestAnAppIsToldWhatIsWrongWithItsRequest(t *testing.T) {
 		{"response_mode", "fragment", "invalid_request"},
 		{"code_challenge", "", "invalid_request"},
 		{"code_challenge", verifier + "A", "invalid_request"},
-		{"code_challenge", "dBjftJeZ4CVP\nmB92K27uhbUJU1p1r_wW1gFWFOEjXk", "invalid_request"},
+		{"code_challenge", challenge + "\n", "invalid_request"},
 		{"code_challenge_method", "", "invalid_request"},
 		{"code_challenge_method", "plain", "invalid_request"},
 		{"scope", `open"id`, "invalid_scope"},
@@ -303,6 +305,23 @@ func TestACodeIsSpentByItsFirstUse(t *testing.T) {
 				t.Errorf("used rightly then: got %q, %q", token, problem)
 			}
 		})
+	}
+}
+
+// A verifier that can be guessed proves nothing.
+func TestAVerifierIsLong(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	for guess, want := range map[string]int{
+		strings.Repeat("a", 42): http.StatusBadRequest, strings.Repeat("a", 43): http.StatusOK,
+		strings.Repeat("~", 128): http.StatusOK, strings.Repeat("~", 129): http.StatusBadRequest,
+		strings.Repeat("a", 42) + "+": http.StatusBadRequest,
+	} {
+		sum := sha256.Sum256([]byte(guess))
+		code := d.signInApp(t, map[string]string{"code_challenge": base64.RawURLEncoding.EncodeToString(sum[:])}, "code=c").Query().Get("code")
+		if resp := d.post("/auth/token", fetching(code, map[string]string{"code_verifier": guess}), nil); resp.StatusCode != want {
+			t.Errorf("%q: got %d, want %d", guess, resp.StatusCode, want)
+		}
 	}
 }
 
