@@ -61,8 +61,8 @@ func toSessionEnded(ends <-chan session.End) <-chan *model.SessionEnded {
 	return events
 }
 
-// toEndReason is the reason as a client sees it. A reason that is not known here is
-// somebody else's doing.
+// toEndReason is the reason as a client sees it. Any other is somebody else's doing,
+// session.CodeReplayed among them.
 func toEndReason(reason session.EndReason) model.SessionEndReason {
 	switch reason {
 	case session.LoggedOut, session.EndedByProvider:

@@ -752,7 +752,7 @@ type SessionEnded {
 enum SessionEndReason {
   "The user signed out, here or at the provider."
   LOGGED_OUT
-  "It was ended from another session of the user's."
+  "It was ended from another session of the user's, or because the code that an app had fetched it with came again."
   REVOKED
   "It was not used for too long, or reached the longest life of a session."
   EXPIRED

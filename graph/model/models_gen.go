@@ -601,7 +601,7 @@ type SessionEndReason string
 const (
 	// The user signed out, here or at the provider.
 	SessionEndReasonLoggedOut SessionEndReason = "LOGGED_OUT"
-	// It was ended from another session of the user's.
+	// It was ended from another session of the user's, or because the code that an app had fetched it with came again.
 	SessionEndReasonRevoked SessionEndReason = "REVOKED"
 	// It was not used for too long, or reached the longest life of a session.
 	SessionEndReasonExpired SessionEndReason = "EXPIRED"

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,19 @@ func TestProductionDefaults(t *testing.T) {
 	}
 	if c.AuditRetention != 0 || c.RotationGrace != 30*time.Second {
 		t.Errorf("got %v, %v", c.AuditRetention, c.RotationGrace)
+	}
+}
+
+func TestTheClientsThatAreNativeApps(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string][]string{"": {"native"}, "com.example.app, cli": {"com.example.app", "cli"}} {
+		c, err := load(t, map[string]string{"NATIVE_CLIENT_IDS": value})
+		if err != nil || !slices.Equal(c.NativeClients, want) {
+			t.Errorf("%q: got %q, %v, want %q", value, c.NativeClients, err, want)
+		}
+	}
+	if _, err := load(t, map[string]string{"NATIVE_CLIENT_IDS": "an app"}); err == nil {
+		t.Error("a name with a space: got no error")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"galaxygate/internal/secret"
@@ -100,6 +101,11 @@ func TestAnAppGetsASessionOfItsOwn(t *testing.T) {
 			if got := kindOf(t, w, token); got != nil {
 				t.Errorf("after revocation the session is %v", got)
 			}
+			for what, secret := range map[string]string{"code": code, "token": token, "verifier": app.verifier} {
+				if strings.Contains(w.log.String(), secret) {
+					t.Errorf("the %s is in the log", what)
+				}
+			}
 		})
 	}
 }
@@ -120,8 +126,12 @@ func TestACodeThatComesAgainEndsTheSessionOnEachReplica(t *testing.T) {
 	if status, answer := app.fetch(t, other, code); status != http.StatusBadRequest || answer["error"] != "invalid_grant" {
 		t.Errorf("a replay: got %d, %v", status, answer)
 	}
-	if got := kindOf(t, w, token); got != nil {
-		t.Errorf("after a replay the session is %v", got)
+	b := w.browser(t)
+	b.bearer(token)
+	resp, body := b.post(t, w.url+"/graphql", "application/json", `{"query":"{ session { kind } }"}`)
+	if resp.StatusCode != http.StatusOK || !strings.Contains(body, `"session":null`) ||
+		resp.Header.Get("WWW-Authenticate") != `Bearer error="invalid_token"` {
+		t.Errorf("after a replay: got %d, %s with %v", resp.StatusCode, body, resp.Header)
 	}
 	db := openDatabase(t, w.database)
 	if got := column(t, db, "SELECT reason FROM audit_events WHERE kind = 'session_ended'"); len(got) != 1 || got[0] != "code_replayed" {

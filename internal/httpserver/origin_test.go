@@ -124,6 +124,9 @@ func TestCORS(t *testing.T) {
 					t.Errorf("Access-Control-Allow-Credentials: got %q", credentials)
 				}
 			}
+			if exposed := actual.header.Get("Access-Control-Expose-Headers"); tt.want != "" && !strings.Contains(exposed, "Www-Authenticate") {
+				t.Errorf("Access-Control-Expose-Headers: got %q", exposed)
+			}
 			if want := http.StatusNoContent; preflight.status != want {
 				t.Errorf("preflight: got %d, want %d", preflight.status, want)
 			}

@@ -228,3 +228,17 @@ func TestRefusalOutsideGraphQLIsText(t *testing.T) {
 		t.Errorf("got %d %q, want 429 as text", got.status, got.body)
 	}
 }
+
+func TestRefusalOfAnOAuthClientIsAsItReadsErrors(t *testing.T) {
+	t.Parallel()
+	h := newPublic(func(p *httpserver.Public) { p.Limiter = newLimiter(1, time.Now) })
+	send(t, h, http.MethodGet, "/", "", nil)
+	for _, path := range []string{"/auth/token", "/auth/revoke"} {
+		got := send(t, h, http.MethodPost, path, "", nil)
+		want := `{"error":"temporarily_unavailable","error_description":"Too many requests."}` + "\n"
+		if got.status != http.StatusTooManyRequests || got.body != want ||
+			got.header.Get("Content-Type") != "application/json" || got.header.Get("Retry-After") == "" {
+			t.Errorf("%s: got %d %q with %v", path, got.status, got.body, got.header)
+		}
+	}
+}

@@ -40,6 +40,10 @@ func (d *desk) user(t *testing.T) string {
 // away is a store of sessions that has just gone away.
 type away struct{ session.Ender }
 
+func (away) End(context.Context, string, string, session.EndReason, time.Time) (session.Session, error) {
+	return session.Session{}, errors.New("away")
+}
+
 func (away) EndByProvider(context.Context, session.Logout, time.Time) (int, error) {
 	return 0, errors.New("away")
 }

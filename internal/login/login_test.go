@@ -29,6 +29,7 @@ type provider struct {
 	other   bool   // userinfo is about another person
 	iss     string // what the callback is called with beside the code
 	asked   []string
+	consent bool // was to be asked for
 
 	// exchanging is called while the code is exchanged; nil: nothing is
 	exchanging func()
@@ -38,7 +39,7 @@ type provider struct {
 }
 
 func (p *provider) AuthCodeURL(_ context.Context, a passport.Authorization) (string, error) {
-	p.asked = a.Scopes
+	p.asked, p.consent = a.Scopes, a.Consent
 	return "https://id.example.com/authorize?state=" + a.State.Reveal(), nil
 }
 
@@ -80,6 +81,10 @@ type desk struct {
 func open(t *testing.T) *desk {
 	t.Helper()
 	db := testdb.SQLite(t)()
+	returns, err := redirect.Parse(redirects)
+	if err != nil {
+		t.Fatal(err)
+	}
 	logger := slog.New(slog.DiscardHandler)
 	sessions := &session.Manager{
 		Store: db, Ender: db, IdleTimeout: time.Hour, Lifetime: time.Hour, Secure: true,
@@ -88,7 +93,7 @@ func open(t *testing.T) *desk {
 	d := &desk{provider: &provider{refresh: "refresh-1"}, db: db, cookies: make(map[string]*http.Cookie)}
 	d.Handler = &login.Handler{
 		Provider: d.provider, Store: db, Grants: db, Outbox: db, Sessions: sessions, Audit: db, Scopes: []string{"openid", "email"},
-		PublicURL: &url.URL{Scheme: "https", Host: "gate.example.com"}, Returns: redirect.Rules{}, Now: time.Now, Logger: logger,
+		PublicURL: &url.URL{Scheme: "https", Host: "gate.example.com"}, Returns: returns, Clients: []string{"native", "other"}, Now: time.Now, Logger: logger,
 	}
 	mux := http.NewServeMux()
 	for pattern, handler := range d.Routes() {
@@ -290,7 +295,7 @@ func TestLogoutClearsOnlyACookieThatCame(t *testing.T) {
 func TestALookBeginsNoSignIn(t *testing.T) {
 	t.Parallel()
 	d := open(t)
-	for _, path := range []string{"/auth/login", "/auth/callback"} {
+	for _, path := range []string{"/auth/login", "/auth/callback", "/auth/authorize"} {
 		if resp := d.send(http.MethodHead, path); resp.StatusCode != http.StatusMethodNotAllowed || len(resp.Cookies()) != 0 {
 			t.Errorf("HEAD %s: got %d", path, resp.StatusCode)
 		}

@@ -13,7 +13,7 @@ import (
 // The paths at which the gateway is an authorization server for native apps.
 const (
 	authorizePath = "/auth/authorize"
-	tokenPath     = "/auth/token"
+	tokenPath     = "/auth/token" //nolint:gosec // G101: a path
 	revokePath    = "/auth/revoke"
 	metadataPath  = "/.well-known/oauth-authorization-server"
 )

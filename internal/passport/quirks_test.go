@@ -320,17 +320,19 @@ func TestAuthCodeURL(t *testing.T) {
 	tests := []struct {
 		name                  string
 		scopes                []string
+		consent               bool
 		wantScope, wantPrompt string
 	}{
 		{name: "the scopes asked for", scopes: []string{"openid", "email"}, wantScope: "openid email"},
 		{name: "openid is added", scopes: []string{"email"}, wantScope: "openid email"},
 		{name: "offline_access asks for consent", scopes: []string{"openid", "offline_access"}, wantScope: "openid offline_access", wantPrompt: "consent"},
+		{name: "consent that is to be asked for", scopes: []string{"openid"}, consent: true, wantScope: "openid", wantPrompt: "consent"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			got, err := c.AuthCodeURL(t.Context(), passport.Authorization{
-				State: secret.New("s"), Nonce: secret.New("n"), Scopes: tt.scopes,
+				State: secret.New("s"), Nonce: secret.New("n"), Scopes: tt.scopes, Consent: tt.consent,
 				Verifier: secret.New("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"), // RFC 7636, appendix B
 			})
 			if err != nil {

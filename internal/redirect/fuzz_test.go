@@ -30,6 +30,9 @@ func FuzzResolve(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, target string) {
 		got, err := rules.Resolve(base, target)
+		if rules.AllowsExactly(target) && got != target {
+			t.Errorf("%q is allowed exactly, and resolved it is %q, %v", target, got, err)
+		}
 		if err != nil {
 			if got != "" {
 				t.Errorf("got both %q and %v", got, err)

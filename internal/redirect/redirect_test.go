@@ -85,6 +85,58 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+func TestAllowsExactly(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, target string
+		want         bool
+	}{
+		{"an allowed URL", "https://app.example.com/callback", true},
+		{"its host in capitals", "https://APP.example.com/callback", false},
+		{"its path encoded", "https://app.example.com/%63allback", false},
+		{"its port spelled out", "https://app.example.com:443/callback", false},
+		{"a query of its own", "https://app.example.com/callback?x=1", false},
+		{"an empty query", "https://app.example.com/callback?", false},
+		{"an empty fragment", "https://app.example.com/callback#", false},
+		{"an allowed URL with its query", "https://exact.example.com/a?b=c", true},
+		{"below an allowed path", "https://app.example.com/deep/er", false},
+		{"the rule of an allowed path", "https://app.example.com/deep/*", false},
+		{"a path of the gateway", "/profile", false},
+		{"the gateway", "https://gate.example.com/", false},
+		{"a private-use scheme", "com.example.app:/signed-in", true},
+		{"its scheme in capitals", "COM.example.app:/signed-in", false},
+		{"a private-use scheme with a host", "com.example.app://signed-in", true},
+		{"a private-use scheme, another path", "com.example.app:/other", false},
+		{"loopback without a port", "http://127.0.0.1/native", true},
+		{"loopback on any port", "http://127.0.0.1:51004/native", true},
+		{"IPv6 loopback on any port", "http://[::1]:51004/native", true},
+		{"loopback on no port", "http://127.0.0.1:/native", false},
+		{"loopback on port 0", "http://127.0.0.1:0/native", false},
+		{"loopback on a port beyond the last", "http://127.0.0.1:65536/native", false},
+		{"loopback by https", "https://127.0.0.1:51004/native", false},
+		{"loopback, another path", "http://127.0.0.1:51004/native/", false},
+		{"loopback with a user name", "http://127.0.0.1:51004@evil.example/native", false},
+		{"another loopback address", "http://127.0.0.2:51004/native", false},
+		{"loopback by name", "http://localhost:51004/native", false},
+		{"localhost on its port", "http://localhost:3000/spa", true},
+		{"localhost on another port", "http://localhost:3001/spa", false},
+		{"nothing", "", false},
+		{"a newline", "https://app.example.com/callback\n", false},
+	}
+	parsed, err := redirect.Parse(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := parsed.AllowsExactly(tt.target); got != tt.want {
+				t.Errorf("%q: got %v", tt.target, got)
+			}
+		})
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -130,14 +130,15 @@ func TestCookieAndBearerAreOneKindOfThing(t *testing.T) {
 		header  http.Header
 		want    string
 		cleared bool
+		told    string // WWW-Authenticate
 	}{
-		{"no session", http.Header{}, "", false},
-		{"cookie", cookie(alice), "alice", false},
-		{"bearer", bearer(alice), "alice", false},
-		{"bearer wins", both, "bob", false},
-		{"an unknown cookie is cleared", cookie(secret.Random()), "", true},
-		{"an unknown bearer is anonymous, and leaves the cookie alone", badBearer, "", false},
-		{"basic authentication is not ours", http.Header{"Authorization": {"Basic eDp5"}}, "", false},
+		{"no session", http.Header{}, "", false, ""},
+		{"cookie", cookie(alice), "alice", false, ""},
+		{"bearer", bearer(alice), "alice", false, ""},
+		{"bearer wins", both, "bob", false, ""},
+		{"an unknown cookie is cleared", cookie(secret.Random()), "", true, ""},
+		{"an unknown bearer is anonymous, is told so, and leaves the cookie alone", badBearer, "", false, `Bearer error="invalid_token"`},
+		{"basic authentication is not ours", http.Header{"Authorization": {"Basic eDp5"}}, "", false, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -148,6 +149,9 @@ func TestCookieAndBearerAreOneKindOfThing(t *testing.T) {
 			}
 			if cleared := strings.Contains(resp.Header.Get("Set-Cookie"), "Max-Age=0"); cleared != tt.cleared {
 				t.Errorf("cookie cleared: got %v, want %v", cleared, tt.cleared)
+			}
+			if told := resp.Header.Get("WWW-Authenticate"); told != tt.told {
+				t.Errorf("WWW-Authenticate: got %q, want %q", told, tt.told)
 			}
 		})
 	}
@@ -231,6 +235,9 @@ func TestARequestOvertakenByANewSignInLeavesTheNewCookieAlone(t *testing.T) {
 	who, resp := d.ask(t, cookie(token))
 	if who != "" || resp.Header.Get("Set-Cookie") != "" {
 		t.Errorf("got %q, Set-Cookie %q", who, resp.Header.Get("Set-Cookie"))
+	}
+	if _, resp = d.ask(t, bearer(token)); resp.Header.Get("WWW-Authenticate") == "" {
+		t.Error("a bearer of the old token is not told that it is none")
 	}
 }
 

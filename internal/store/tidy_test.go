@@ -284,3 +284,29 @@ func TestASweepWaitsForNobody(t *testing.T) {
 	e.now = e.now.Add(2 * time.Hour)
 	e.same("tidied", e.tidy(nil), map[string]int{"sessions_expired": 1})
 }
+
+// A code that comes again must end the session that it made, as long as there is one.
+func TestACodeGoesWithItsSession(t *testing.T) {
+	t.Parallel()
+	eachEstate(t, func(t *testing.T, e *estate) {
+		s := newSignIn("alice")
+		s.Session.ExpiresAt = e.now.Add(time.Minute)
+		s.Code = &login.Code{Code: secret.Random(), Client: "native"}
+		if _, err := e.db.SignIn(t.Context(), s, e.now); err != nil {
+			t.Fatalf("SignIn: %v", err)
+		}
+		codes := func() (n int) {
+			t.Helper()
+			if err := e.raw.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM authorization_codes").Scan(&n); err != nil {
+				t.Fatalf("count codes: %v", err)
+			}
+			return n
+		}
+		e.now = e.now.Add(time.Hour)
+		e.same("when it has expired", e.tidy(nil), map[string]int{"sessions_expired": 1})
+		e.same("codes", codes(), 1)
+		e.now = e.now.Add(31 * 24 * time.Hour)
+		e.same("later", e.tidy(nil), map[string]int{"sessions": 1})
+		e.same("codes", codes(), 0)
+	})
+}

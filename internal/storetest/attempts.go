@@ -47,6 +47,15 @@ func attemptTests() map[string]func(*fixture) {
 			f.must(err)
 			f.same("attempt", got, a)
 		},
+		"an attempt for an app knows the app": func(f *fixture) {
+			a := f.attempt()
+			a.State, a.ReturnTo = secret.Random(), ""
+			a.App = &login.App{Client: "native", RedirectURI: "com.example.app:/in", Challenge: "challenge", State: "its own"}
+			f.must(f.SaveAttempt(f.t.Context(), a))
+			got, err := f.TakeAttempt(f.t.Context(), a.State, a.Browser, f.now)
+			f.must(err)
+			f.same("attempt", got, a)
+		},
 		"an unknown state has no attempt": func(f *fixture) {
 			a := f.attempt()
 			_, err := f.TakeAttempt(f.t.Context(), secret.Random(), a.Browser, f.now)

@@ -39,6 +39,7 @@ func Calls(t *testing.T, s Stores) []Call {
 	claimed, err := f.ClaimRevocation(f.t.Context(), grant.RevokeConsent, time.Hour)
 	f.must(err)
 	a := f.attempt()
+	code, _ := f.codedSubject("carol")
 	unsaved := a
 	unsaved.State = secret.Random()
 	r := s.Replica
@@ -95,6 +96,10 @@ func Calls(t *testing.T, s Stores) []Call {
 			_, err := r.SignIn(ctx, f.signInOf("alice"), f.now)
 			return err
 		}},
+		{"RedeemCode", true, func(ctx context.Context) error {
+			_, err := r.RedeemCode(ctx, f.redemption(code), f.now)
+			return err
+		}},
 		{"End", true, func(ctx context.Context) error {
 			_, err := r.End(ctx, g.UserID, created.ID, session.LoggedOut, f.now)
 			return err
@@ -119,7 +124,7 @@ func Plain(t *testing.T, call string, err error) {
 	if err == nil {
 		t.Errorf("%s: got no error", call)
 	}
-	for _, decided := range []error{grant.ErrNotFound, grant.ErrLost, session.ErrNotFound, session.ErrReplayed, login.ErrNoAttempt} {
+	for _, decided := range []error{grant.ErrNotFound, grant.ErrLost, session.ErrNotFound, session.ErrReplayed, login.ErrNoAttempt, login.ErrNoCode} {
 		if errors.Is(err, decided) {
 			t.Errorf("%s: got %v from a store that could not know", call, err)
 		}

@@ -178,6 +178,7 @@ func sessionTests() map[string]func(*fixture) {
 		session.EndedByUser:          audit.SessionEnded,
 		session.AuthorizationRevoked: audit.SessionEnded,
 		session.EndedByProvider:      audit.SessionEnded,
+		session.CodeReplayed:         audit.SessionEnded,
 	} {
 		tests["an end with reason "+string(reason)+" is recorded"] = func(f *fixture) {
 			s, _ := f.signIn()

@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t testing.TB) Stores) {
 	groups := map[string]map[string]func(*fixture){
 		"attempts":   attemptTests(),
 		"sign-in":    signInTests(),
+		"codes":      codeTests(),
 		"grants":     grantTests(),
 		"leases":     leaseTests(),
 		"claims":     claimTests(),
