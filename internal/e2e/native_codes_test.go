@@ -107,6 +107,10 @@ func (c *codes) comesAgain(t *testing.T) {
 		}
 		c.noneLeft(t)
 	}
+	why := column(t, openDatabase(t, c.database), "SELECT DISTINCT reason FROM audit_events WHERE kind = 'session_ended'")
+	if fmt.Sprint(why) != "[code_replayed]" {
+		t.Errorf("audit log: %v", why)
+	}
 }
 
 func (c *codes) comesAtOnce(t *testing.T) {

@@ -355,10 +355,10 @@ func TestRequestsThatAreNoUseOfACode(t *testing.T) {
 		want       string
 	}{
 		{"no client", "", fetching(code, map[string]string{"client_id": ""}), nil, 400, "invalid_request"},
-		{"an unknown client", "", fetching(code, map[string]string{"client_id": "galaxygate"}), nil, 401, "invalid_client"},
+		{"an unknown client", "", fetching(code, map[string]string{"client_id": "galaxygate"}), nil, 400, "invalid_client"},
 		{"a client with a password", "", fetching(code, nil), basic, 401, "invalid_client"},
-		{"a client with a secret", "", fetching(code, map[string]string{"client_secret": "x"}), nil, 401, "invalid_client"},
-		{"a client with an assertion", "", fetching(code, map[string]string{"client_assertion": "x"}), nil, 401, "invalid_client"},
+		{"a client with a secret", "", fetching(code, map[string]string{"client_secret": "x"}), nil, 400, "invalid_client"},
+		{"a client with an assertion", "", fetching(code, map[string]string{"client_assertion": "x"}), nil, 400, "invalid_client"},
 		{"no grant type", "", fetching(code, map[string]string{"grant_type": ""}), nil, 400, "invalid_request"},
 		{"a refresh", "", fetching(code, map[string]string{"grant_type": "refresh_token"}), nil, 400, "unsupported_grant_type"},
 		{"no code", "", fetching("", nil), nil, 400, "invalid_request"},
@@ -462,7 +462,7 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 	}{
 		{url.Values{}, nil, 400, "invalid_request"},
 		{url.Values{"token": {token, token}}, nil, 400, "invalid_request"},
-		{url.Values{"token": {token}, "client_id": {"galaxygate"}}, nil, 401, "invalid_client"},
+		{url.Values{"token": {token}, "client_id": {"galaxygate"}}, nil, 400, "invalid_client"},
 		{url.Values{"token": {token}}, http.Header{"Authorization": {"Basic bmF0aXZlOng="}}, 401, "invalid_client"},
 	} {
 		wantRefusal(t, d.post("/auth/revoke", tt.form, tt.header), tt.status, tt.want)
