@@ -1,8 +1,8 @@
 GO   ?= go
-LINT  = $(GO) tool -modfile=tools/go.mod golangci-lint
+LINT  = $(GO) tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check go-test fuzz soak-refresh crash-matrix fault-matrix bench generate fmt parts
+.PHONY: help run build test check examples go-test fuzz soak-refresh crash-matrix fault-matrix bench generate fmt parts
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ run: ## serve, with everything embedded
 build: ## build ./galaxygate
 	$(GO) build -trimpath -o galaxygate .
 
-test: parts check fuzz go-test ## every test, installing what it needs
+test: parts check examples fuzz go-test ## every test, installing what it needs
 	@scripts/parts.sh report
 
 check: ## generated code, go.mod, vet and linters
@@ -21,6 +21,10 @@ check: ## generated code, go.mod, vet and linters
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	$(LINT) run ./...
+
+examples: ## the sample apps: what check checks, the native one's tests, the single-page one's types
+	cd examples/native && $(GO) mod tidy -diff && $(GO) vet ./... && $(LINT) run ./... && $(GO) test -race ./...
+	test ! -d examples/spa/node_modules || npm --prefix examples/spa run check
 
 go-test: ## go test -race ./..., and without it what it cannot run
 	$(GO) test -race -timeout 20m ./...

@@ -129,7 +129,13 @@ func (g ground) resolver(h *house, requests *budget.Budget) *graph.Resolver {
 }
 
 func (g ground) page() (http.Handler, error) {
-	page, err := playground.Handler(playground.Options{Playground: g.cfg.Playground, SignedIn: signedInAs})
+	page, err := playground.Handler(playground.Options{
+		Playground:    g.cfg.Playground,
+		TrustedOnly:   g.cfg.TrustedDocuments != "",
+		Introspection: g.cfg.Introspection,
+		Origin:        g.cfg.PublicURL.String(),
+		SignedIn:      signedInAs,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("build playground: %w", err)
 	}

@@ -7,14 +7,17 @@
 # With CI=true a missing part is an error.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-node=internal/e2e/node
+node_dirs="internal/e2e/node examples/spa"
 
 have_postgres() { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 have_redis() { command -v redis-server >/dev/null; }
 have_chromium() { command -v chromium >/dev/null; }
-have_node() { command -v node >/dev/null && command -v npm >/dev/null; }
-# What npm installed is what the lock file says: npm keeps a copy of it.
-have_modules() { [ "$node/node_modules/.package-lock.json" -nt "$node/package-lock.json" ]; }
+have_node() {
+	command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null
+}
+# What npm installed in a directory is what its lock file says: npm keeps a copy of it.
+have_modules_in() { [ "$1/node_modules/.package-lock.json" -nt "$1/package-lock.json" ]; }
+have_modules() { for dir in $node_dirs; do have_modules_in "$dir" || return 1; done; }
 
 root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 
@@ -45,10 +48,12 @@ install() {
 	have_redis || { apt redis-server && stop_redis; }
 	have_chromium || apt chromium
 	have_node || apt nodejs npm
-	if have_node && ! have_modules; then
-		echo "installing the Node.js packages of the tests with npm ci" >&2
-		(cd "$node" && npm ci --silent --no-audit --no-fund)
-	fi
+	have_node || return
+	for dir in $node_dirs; do
+		have_modules_in "$dir" && continue
+		echo "installing the Node.js packages of $dir with npm ci" >&2
+		(cd "$dir" && npm ci --silent --no-audit --no-fund)
+	done
 }
 
 report() {
@@ -56,7 +61,8 @@ report() {
 	have_postgres || lack "PostgreSQL" "every test on PostgreSQL"
 	have_redis || lack "Redis" "every test on Redis"
 	have_chromium || lack "Chromium" "the browser tests"
-	{ have_node && have_modules; } || lack "Node.js with the packages of $node" "the browser tests, and those with npm's clients"
+	have_node || lack "Node.js 20 or newer" "the browser tests, and those with npm's clients"
+	have_modules || lack "the Node.js packages of $node_dirs" "the tests that need them"
 	if [ "$missing" = 1 ] && [ "${CI:-}" = true ]; then
 		echo "CI=true: a missing part is a failure" >&2
 		exit 1

@@ -141,7 +141,7 @@ func readImports(t *testing.T, root string) map[string][]string {
 		}
 		name := entry.Name()
 		if entry.IsDir() {
-			if path != root && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "tools" || name == "testdata") {
+			if path != root && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "tools" || name == "testdata" || name == "examples") {
 				return fs.SkipDir
 			}
 			return nil

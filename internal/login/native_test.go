@@ -286,21 +286,23 @@ func TestACodeIsSpentByItsFirstUse(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		changes map[string]string
+		status  int
 		want    string
 	}{
-		{"another verifier", map[string]string{"code_verifier": strings.Repeat("a", 43)}, "invalid_grant"},
-		{"a short verifier", map[string]string{"code_verifier": "a"}, "invalid_grant"},
-		{"the challenge as verifier", map[string]string{"code_verifier": challenge}, "invalid_grant"},
-		{"another address", map[string]string{"redirect_uri": "http://127.0.0.1/signed-in"}, "invalid_grant"},
-		{"another client", map[string]string{"client_id": "other"}, "invalid_grant"},
-		{"no verifier", map[string]string{"code_verifier": ""}, "invalid_request"},
-		{"no address", map[string]string{"redirect_uri": ""}, "invalid_request"},
+		{"another verifier", map[string]string{"code_verifier": strings.Repeat("a", 43)}, 400, "invalid_grant"},
+		{"a short verifier", map[string]string{"code_verifier": "a"}, 400, "invalid_grant"},
+		{"the challenge as verifier", map[string]string{"code_verifier": challenge}, 400, "invalid_grant"},
+		{"another address", map[string]string{"redirect_uri": "http://127.0.0.1/signed-in"}, 400, "invalid_grant"},
+		{"another client", map[string]string{"client_id": "other"}, 400, "invalid_grant"},
+		{"an unknown client", map[string]string{"client_id": "galaxygate"}, 401, "invalid_client"},
+		{"no verifier", map[string]string{"code_verifier": ""}, 400, "invalid_request"},
+		{"no address", map[string]string{"redirect_uri": ""}, 400, "invalid_request"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := open(t)
 			code := d.code(t)
-			wantRefusal(t, d.post("/auth/token", fetching(code, tt.changes), nil), http.StatusBadRequest, tt.want)
+			wantRefusal(t, d.post("/auth/token", fetching(code, tt.changes), nil), tt.status, tt.want)
 			if token, problem := d.fetch(t, code); token != "" || problem != "invalid_grant" {
 				t.Errorf("used rightly then: got %q, %q", token, problem)
 			}
@@ -355,10 +357,9 @@ func TestRequestsThatAreNoUseOfACode(t *testing.T) {
 		want       string
 	}{
 		{"no client", "", fetching(code, map[string]string{"client_id": ""}), nil, 400, "invalid_request"},
-		{"an unknown client", "", fetching(code, map[string]string{"client_id": "galaxygate"}), nil, 400, "invalid_client"},
 		{"a client with a password", "", fetching(code, nil), basic, 401, "invalid_client"},
-		{"a client with a secret", "", fetching(code, map[string]string{"client_secret": "x"}), nil, 400, "invalid_client"},
-		{"a client with an assertion", "", fetching(code, map[string]string{"client_assertion": "x"}), nil, 400, "invalid_client"},
+		{"a client with a secret", "", fetching(code, map[string]string{"client_secret": "x"}), nil, 401, "invalid_client"},
+		{"a client with an assertion", "", fetching(code, map[string]string{"client_assertion": "x"}), nil, 401, "invalid_client"},
 		{"no grant type", "", fetching(code, map[string]string{"grant_type": ""}), nil, 400, "invalid_request"},
 		{"a refresh", "", fetching(code, map[string]string{"grant_type": "refresh_token"}), nil, 400, "unsupported_grant_type"},
 		{"no code", "", fetching("", nil), nil, 400, "invalid_request"},
@@ -462,7 +463,7 @@ func TestRevocationsThatAreRefused(t *testing.T) {
 	}{
 		{url.Values{}, nil, 400, "invalid_request"},
 		{url.Values{"token": {token, token}}, nil, 400, "invalid_request"},
-		{url.Values{"token": {token}, "client_id": {"galaxygate"}}, nil, 400, "invalid_client"},
+		{url.Values{"token": {token}, "client_id": {"galaxygate"}}, nil, 401, "invalid_client"},
 		{url.Values{"token": {token}}, http.Header{"Authorization": {"Basic bmF0aXZlOng="}}, 401, "invalid_client"},
 	} {
 		wantRefusal(t, d.post("/auth/revoke", tt.form, tt.header), tt.status, tt.want)

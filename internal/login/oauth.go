@@ -34,14 +34,9 @@ func invalidRequest(description string) *oauthError {
 	return &oauthError{Code: "invalid_request", Description: description}
 }
 
-// invalidClient is a challenge for who came with credentials in the header, and for
-// nobody else (RFC 6749, section 5.2): clients read a challenge and no error.
-func invalidClient(r *http.Request, description string) *oauthError {
-	problem := &oauthError{Code: "invalid_client", Description: description}
-	if authenticates(r) {
-		problem.status = http.StatusUnauthorized
-	}
-	return problem
+// invalidClient comes with the challenge that its status wants (RFC 6749, section 5.2).
+func invalidClient(description string) *oauthError {
+	return &oauthError{Code: "invalid_client", Description: description, status: http.StatusUnauthorized}
 }
 
 // storeFailed says that the same request may come again.
@@ -81,10 +76,7 @@ func (h *Handler) clientForm(w http.ResponseWriter, r *http.Request) (url.Values
 	}
 	form := r.PostForm
 	if form.Get("client_secret") != "" || form.Get("client_assertion") != "" || authenticates(r) {
-		return nil, invalidClient(r, "The client must not authenticate itself: it is public.")
-	}
-	if client := form.Get("client_id"); client != "" && !h.knows(client) {
-		return nil, invalidClient(r, "The client is not known.")
+		return nil, invalidClient("The client must not authenticate itself: it is public.")
 	}
 	return form, nil
 }

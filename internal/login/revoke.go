@@ -16,6 +16,9 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) {
 	if problem == nil && form.Get("token") == "" {
 		problem = invalidRequest("The token is missing.")
 	}
+	if client := form.Get("client_id"); problem == nil && client != "" && !h.knows(client) {
+		problem = invalidClient("The client is not known.")
+	}
 	if problem != nil {
 		h.refuse(w, r, problem)
 		return

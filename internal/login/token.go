@@ -60,7 +60,7 @@ func checkGrant(form url.Values) *oauthError {
 }
 
 // redeem uses the code, which is a use of it also where the client does not wait for
-// the answer, or forgot what the code is bound to.
+// the answer, forgot what the code is bound to, or is none that is known (any more).
 func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, form url.Values) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), redeemLimit)
 	defer cancel()
@@ -70,6 +70,9 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, form url.Values
 		RedirectURI: form.Get("redirect_uri"),
 		Challenge:   challengeOf(form.Get("code_verifier")),
 	}}
+	if !h.knows(redemption.Code.Client) {
+		redemption.Code.Challenge = "" // no code is bound to that
+	}
 	redemption.Session, redemption.SessionToken = h.Sessions.New(r.Context(), session.Native)
 	redeemed, err := h.Store.RedeemCode(ctx, redemption, h.Now())
 	switch {
@@ -99,6 +102,10 @@ func (h *Handler) refuseCode(w http.ResponseWriter, r *http.Request, form url.Va
 		h.Logger.WarnContext(r.Context(), "authorization code replayed: the session that it made is ended")
 	case errors.Is(err, ErrCodeMisused):
 		h.Logger.WarnContext(r.Context(), "authorization code spent by a wrong use")
+	}
+	if !h.knows(form.Get("client_id")) {
+		h.refuse(w, r, invalidClient("The client is not known."))
+		return
 	}
 	if form.Get("redirect_uri") == "" || form.Get("code_verifier") == "" {
 		h.refuse(w, r, invalidRequest("The redirect_uri or the code_verifier is missing. The code is spent."))

@@ -7,6 +7,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"path"
 	"strings"
@@ -14,23 +15,11 @@ import (
 	"time"
 )
 
-//go:embed assets/*.css assets/*.js web
+//go:embed assets/*.css assets/*.js assets/*.txt web
 var files embed.FS
 
 // AssetsPath is the prefix under which the page's files are served.
 const AssetsPath = "/-/playground/"
-
-// assetFiles are the files that the page loads.
-func assetFiles() []string {
-	return []string{
-		"assets/graphiql.min.css",
-		"assets/graphiql.min.js",
-		"assets/react-dom.production.min.js",
-		"assets/react.production.min.js",
-		"web/app.css",
-		"web/app.js",
-	}
-}
 
 // asset is one file that the page loads.
 type asset struct {
@@ -41,33 +30,61 @@ type asset struct {
 	compressed  func() []byte // gzip, made once when first asked for
 }
 
-// loadAssets returns the assets by the names of their files.
+// loadAssets returns the assets by the names of their files. The page's own scripts
+// import each other by relative URLs, so they are served under a hash of them all.
 func loadAssets() (map[string]asset, error) {
 	out := map[string]asset{}
-	for _, file := range assetFiles() {
-		content, err := files.ReadFile(file)
+	for _, pattern := range []string{"assets/*", "web/*.css", "web/*.js"} {
+		names, err := fs.Glob(files, pattern)
 		if err != nil {
-			return nil, fmt.Errorf("read asset: %w", err)
+			return nil, fmt.Errorf("list %s: %w", pattern, err)
 		}
-		sum := sha256.Sum256(content)
-		hash := hex.EncodeToString(sum[:8])
-		name := path.Base(file)
-		out[name] = asset{
-			url:         AssetsPath + hash + "/" + name,
-			etag:        `"` + hash + `"`,
-			contentType: contentType(name),
-			content:     content,
-			compressed:  sync.OnceValue(func() []byte { return compress(content) }),
+		contents := make(map[string][]byte, len(names))
+		var all []byte
+		for _, name := range names {
+			content, err := files.ReadFile(name)
+			if err != nil {
+				return nil, fmt.Errorf("read asset: %w", err)
+			}
+			contents[name] = content
+			all = append(all, content...)
+		}
+		for name, content := range contents {
+			directory := hash(content)
+			if pattern == "web/*.js" {
+				directory = hash(all)
+			}
+			out[path.Base(name)] = newAsset(directory, path.Base(name), content)
 		}
 	}
 	return out, nil
 }
 
-func contentType(name string) string {
-	if path.Ext(name) == ".css" {
-		return "text/css; charset=utf-8"
+func newAsset(directory, name string, content []byte) asset {
+	return asset{
+		url:         AssetsPath + directory + "/" + name,
+		etag:        `"` + hash(content) + `"`,
+		contentType: contentType(name),
+		content:     content,
+		compressed:  sync.OnceValue(func() []byte { return compress(content) }),
 	}
-	return "text/javascript; charset=utf-8"
+}
+
+// hash is part of the content's SHA-256, in hexadecimal.
+func hash(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:8])
+}
+
+func contentType(name string) string {
+	switch path.Ext(name) {
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	default:
+		return "text/plain; charset=utf-8"
+	}
 }
 
 func compress(content []byte) []byte {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -19,10 +20,15 @@ import (
 
 func newServer(t *testing.T, on bool, name string) *httptest.Server {
 	t.Helper()
-	handler, err := playground.Handler(playground.Options{
-		Playground: on,
-		SignedIn:   func(context.Context) (string, bool) { return name, name != "" },
+	return serve(t, playground.Options{
+		Playground: on, Introspection: true, Origin: "http://localhost:8080",
+		SignedIn: func(context.Context) (string, bool) { return name, name != "" },
 	})
+}
+
+func serve(t *testing.T, options playground.Options) *httptest.Server {
+	t.Helper()
+	handler, err := playground.Handler(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +74,11 @@ func TestPage(t *testing.T) {
 	}{
 		{
 			name: "the playground", on: true,
-			want:     []string{"graphiql.min.js", `id="sign-in"`, `id="sign-out"`},
-			wantNone: []string{`id="banner"`, `class="short"`},
+			want: []string{
+				"graphiql.min.js", `id="sign-in"`, `id="sign-out"`, `data-origin="http://localhost:8080"`,
+				`data-introspection="true"`, `{"title":"Viewer and profile","query":"# Viewer`, `"variables":"{`,
+			},
+			wantNone: []string{`role="alert"`, `class="short"`},
 		},
 		{
 			name: "the short page for nobody",
@@ -81,14 +90,14 @@ func TestPage(t *testing.T) {
 		},
 		{
 			name: "a declined sign-in", on: true, query: "?error=access_denied&error_description=Alice+said+no",
-			want: []string{"Sign-in was declined."}, wantNone: []string{"Alice said no"},
+			want: []string{`role="alert"><p>Sign-in was declined.`}, wantNone: []string{"Alice said no"},
 		},
 		{
 			name: "an unknown error with markup in it", query: "?error=x&error_description=%3Cscript%3Ealert(1)%3C/script%3E",
 			want: []string{"Sign-in did not succeed."}, wantNone: []string{"script>", "alert(1)"},
 		},
 		{
-			name: "a description without an error", query: "?error_description=Call+Bob", wantNone: []string{"Call Bob"},
+			name: "a description without an error", query: "?error_description=Call+Bob", wantNone: []string{"Call Bob", `role="alert"`},
 		},
 	}
 	for _, tt := range tests {
@@ -120,8 +129,12 @@ func TestPageNamesAssetsThatAreServed(t *testing.T) {
 	server := newServer(t, true, "")
 	_, body := get(t, server.URL, nil)
 	urls := regexp.MustCompile(`(?:src|href)="(`+playground.AssetsPath+`[^"]+)"`).FindAllStringSubmatch(body, -1)
-	if len(urls) != 6 {
-		t.Fatalf("assets on the page: got %d, want 6", len(urls))
+	if len(urls) != 7 {
+		t.Fatalf("assets on the page: got %d, want 7", len(urls))
+	}
+	urls = append(urls, imported(t, server.URL, urls[len(urls)-1][1])...)
+	if len(urls) < 12 {
+		t.Errorf("with what the scripts import: got %d", len(urls))
 	}
 	for _, match := range urls {
 		plain, content := get(t, server.URL+match[1], nil)
@@ -140,6 +153,26 @@ func TestPageNamesAssetsThatAreServed(t *testing.T) {
 			t.Errorf("%s: the compressed content differs", match[1])
 		}
 	}
+}
+
+// imported returns the modules that the one at the URL imports, and those that they do,
+// as the pattern above would match them.
+func imported(t *testing.T, origin, url string) [][]string {
+	t.Helper()
+	var all [][]string
+	seen := map[string]bool{url: true}
+	for next := []string{url}; len(next) > 0; next = next[1:] {
+		_, content := get(t, origin+next[0], nil)
+		for _, match := range regexp.MustCompile(`from '\./([^']+)'`).FindAllStringSubmatch(content, -1) {
+			module := path.Join(path.Dir(next[0]), match[1])
+			if !seen[module] {
+				seen[module] = true
+				all = append(all, []string{"", module})
+				next = append(next, module)
+			}
+		}
+	}
+	return all
 }
 
 func unpack(t *testing.T, compressed string) string {
@@ -237,5 +270,32 @@ func TestAFileIsForEverybody(t *testing.T) {
 	file, _ := get(t, server.URL+regexp.MustCompile(`/-/playground/[^"]*app\.js`).FindString(body), nil)
 	if file.StatusCode != http.StatusOK || file.Header.Get("Set-Cookie") != "" || !strings.HasPrefix(file.Header.Get("Cache-Control"), "public") {
 		t.Errorf("got %d with %v", file.StatusCode, file.Header)
+	}
+}
+
+func TestAPlaygroundThatCouldRunNothing(t *testing.T) {
+	t.Parallel()
+	nobody := func(context.Context) (string, bool) { return "", false }
+	_, trusted := get(t, serve(t, playground.Options{Playground: true, TrustedOnly: true, SignedIn: nobody}).URL, nil)
+	if !strings.Contains(trusted, "TRUSTED_DOCUMENTS") || strings.Contains(trusted, "<script") {
+		t.Errorf("with trusted documents alone: got %s", trusted)
+	}
+	_, mute := get(t, serve(t, playground.Options{Playground: true, SignedIn: nobody}).URL, nil)
+	if !strings.Contains(mute, `data-introspection="false"`) {
+		t.Errorf("without introspection: got %s", mute)
+	}
+}
+
+func TestWhereASignInInAWindowOfItsOwnEnds(t *testing.T) {
+	t.Parallel()
+	response, body := get(t, newServer(t, true, "").URL+playground.AssetsPath+"done?error=%3Cscript%3E", nil)
+	if response.StatusCode != http.StatusOK || !strings.Contains(body, "done.js") || strings.Contains(body, "<script>") {
+		t.Errorf("got %d: %s", response.StatusCode, body)
+	}
+	if got := response.Header.Get("Content-Security-Policy"); !strings.Contains(got, "default-src 'none'") || strings.Contains(got, "unsafe") {
+		t.Errorf("Content-Security-Policy: got %q", got)
+	}
+	if response, _ := get(t, newServer(t, false, "").URL+playground.AssetsPath+"done", nil); response.StatusCode != http.StatusNotFound {
+		t.Errorf("where there is no playground: got %d, want 404", response.StatusCode)
 	}
 }

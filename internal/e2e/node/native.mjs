@@ -106,9 +106,9 @@ async function byOauth4webapi() {
   await fails(exchange(brought, oauth.generateRandomCodeVerifier()), oauth.ResponseBodyError, invalid);
   await fails(exchange(brought, wrong.verifier), oauth.ResponseBodyError, invalid); // it is spent
   const strange = await begin();
-  const unspent = oauth.validateAuthResponse(as, app, strange.back, strange.state);
-  await fails(exchange(unspent, strange.verifier, { client_id: 'unknown' }), oauth.ResponseBodyError, { error: 'invalid_client' });
-  await fails(exchange(unspent, oauth.nopkce), oauth.ResponseBodyError, { error: 'invalid_request', status: 400 });
+  const carried = oauth.validateAuthResponse(as, app, strange.back, strange.state);
+  await fails(exchange(carried, oauth.nopkce), oauth.ResponseBodyError, { error: 'invalid_request', status: 400 });
+  await fails(exchange(carried, strange.verifier, { client_id: 'unknown' }), oauth.WWWAuthenticateChallengeError, { status: 401 });
   for (const [changed, error, decision] of [
     [{ code_challenge_method: 'plain' }, 'invalid_request'],
     [{ response_type: 'token' }, 'unsupported_response_type'],

@@ -1,0 +1,38 @@
+import { useEffect, useState } from 'react';
+import { Provider, useQuery } from 'urql';
+import { newClient } from './gateway';
+import { ViewerDocument } from './gql/graphql';
+import { Header } from './Header';
+import { Home } from './Home';
+import { Notice } from './Notice';
+import { onPopupReturn, signInError } from './signIn';
+import { SignInButtons } from './SignInButtons';
+import { Troubles } from './Troubles';
+
+/** Begins anew, with nothing kept, whenever the page may have become another user's. */
+export function App({ notice }: { notice: string }) {
+  const [visit, setVisit] = useState(() => ({ number: 0, client: newClient(), notice }));
+  const begin = (notice: string) => setVisit(({ number }) => ({ number: number + 1, client: newClient(), notice }));
+  useEffect(() => onPopupReturn((query) => begin(signInError(query))), []);
+  return (
+    <Provider key={visit.number} value={visit.client}>
+      <Visit notice={visit.notice} ended={begin} />
+    </Provider>
+  );
+}
+
+function Visit({ notice, ended }: { notice: string; ended: (notice: string) => void }) {
+  const [{ data, error, fetching }, ask] = useQuery({ query: ViewerDocument });
+  const troubles = <Troubles error={error} retry={() => ask({ requestPolicy: 'network-only' })} />;
+  const viewer = data?.viewer;
+  return (
+    <>
+      <Header viewer={viewer} ended={ended} />
+      <main aria-busy={fetching}>
+        <Notice>{notice}</Notice>
+        {viewer ? <Home viewer={viewer} troubles={troubles} ended={ended} /> : troubles}
+        {viewer === null && <><p>Sign in to see what you share with this page.</p><SignInButtons /></>}
+      </main>
+    </>
+  );
+}

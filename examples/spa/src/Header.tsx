@@ -1,0 +1,30 @@
+import { useMutation } from 'urql';
+import { SignOutDocument, type ViewerQuery } from './gql/graphql';
+import { Troubles } from './Troubles';
+
+type Ended = { ended: (notice: string) => void };
+
+/** Who is signed in, and the way out. */
+export function Header({ viewer, ended }: { viewer: ViewerQuery['viewer'] | undefined } & Ended) {
+  return (
+    <header>
+      {viewer?.picture && <img src={viewer.picture} alt="" width="48" height="48" />}
+      <h1>{viewer?.name ?? 'Your identity'}</h1>
+      {viewer && <SignOut ended={ended} />}
+    </header>
+  );
+}
+
+function SignOut({ ended }: Ended) {
+  const [{ error, fetching }, signOut] = useMutation(SignOutDocument);
+  const leave = async () => {
+    const { data } = await signOut({});
+    if (data) ended('You have signed out.');
+  };
+  return (
+    <>
+      <button type="button" onClick={leave} disabled={fetching}>Sign out</button>
+      <Troubles error={error} />
+    </>
+  );
+}

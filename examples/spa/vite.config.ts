@@ -1,0 +1,8 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
+
+export default defineConfig({
+  plugins: [react()],
+  server: { port: 5173, strictPort: true }, // the gateway is told this very origin
+  build: { rolldownOptions: { input: ['index.html', 'signed-in.html'] } },
+});
