@@ -57,7 +57,9 @@ async function lookInTheLight(page) {
   await accessible(page, 'an answer with an error');
   await picture(page, 'playground-answer');
   await button(page, 'Consent').click();
+  await page.setViewportSize({ width: 800, height: 600 });
   await picture(page, 'playground-consent');
+  await page.setViewportSize(desktop);
   await page.keyboard.press('Escape');
   await button(page, 'Show Documentation Explorer').click();
   await page.getByRole('link', { name: 'Query', exact: true }).waitFor();
