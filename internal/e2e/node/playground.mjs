@@ -181,7 +181,14 @@ async function signInWherePopupsAreBlocked(context) {
   await page.addInitScript(() => { window.open = () => null; });
   await open(page, base);
   await type(page, typed);
+  await rollup.expire({ person: 'alice', consent: true });
   await page.getByRole('link', { name: 'Sign in', exact: true }).click();
+  await page.locator('#decision-deny').click();
+  await page.getByText('Sign-in was declined.').waitFor();
+  assert.equal(page.url(), `${base}/`);
+  await page.getByRole('button', { name: 'Dismiss' }).click();
+  await page.getByRole('link', { name: 'Sign in', exact: true }).click();
+  await consent(page, { known: true });
   await signedIn(page, 'Alice Example');
   assert.equal(await text(page, '.graphiql-query-editor'), typed, 'what was typed comes back');
   await page.reload();
