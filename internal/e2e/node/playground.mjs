@@ -143,10 +143,21 @@ async function beEndedFromElsewhere(page) {
   await client.close();
 }
 
+async function signInFromThePanel(page) {
+  await consentButton(page).click();
+  const panel = page.getByRole('dialog', { name: 'Consent' });
+  assert.match(await panel.innerText(), /Signed in as\s+nobody/);
+  await panel.getByRole('checkbox', { name: /^erc_4337/ }).check();
+  await inPopup(page, () => panel.getByRole('button', { name: 'Sign in with these: erc_4337' }).click());
+  await panel.getByText('erc_4337 granted').waitFor();
+  await page.keyboard.press('Escape');
+}
+
 async function useTwoTabs(page, context) {
   const other = await context.newPage();
   await open(other, base);
-  await signIn(page);
+  await page.bringToFront();
+  await signInFromThePanel(page);
   await signedIn(other, 'Alice Example');
 
   // Somebody signs in once more in the same browser: both go on with the new session.
