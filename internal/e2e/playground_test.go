@@ -43,6 +43,11 @@ func TestAPlaygroundWithoutIntrospection(t *testing.T) {
 	inThePlayground(t, "playground-mute.mjs", map[string]string{"INTROSPECTION": "false"})
 }
 
+func TestAPlaygroundByAnotherName(t *testing.T) {
+	t.Parallel()
+	inThePlayground(t, "playground-elsewhere.mjs", map[string]string{"PUBLIC_URL": "https://gate.example.com"})
+}
+
 func TestAPlaygroundOfTrustedDocumentsSaysSo(t *testing.T) {
 	t.Parallel()
 	trusted := filepath.Join(t.TempDir(), "trusted.json")

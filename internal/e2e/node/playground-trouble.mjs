@@ -47,12 +47,53 @@ async function signOut(page) {
   assert.equal(await text(page, '.graphiql-response'), '', 'Bob\'s answer is left');
 }
 
-await inBrowser(async (context) => {
+async function sendWhatCannotBeSent(page) {
+  await typeHeaders(page, { 'not a name': 'of a header' });
+  const { errors: [{ message }] } = await run(page);
+  assert.match(message, /^These headers cannot be sent\./);
+  await typeHeaders(page, {});
+}
+
+/** Whoever is refused for a while is not signed out, and hears of the end once they are let in. */
+async function beRefusedForAWhile(page, context, watch) {
+  await inPopup(page, () => page.getByRole('link', { name: 'Sign in', exact: true }).click());
+  await signedIn(page, 'Bob Example');
+  let connections = 0;
+  await page.routeWebSocket(/\/graphql$/, (socket) => {
+    connections += 1;
+    if (connections > 3) {
+      socket.connectToServer();
+      return;
+    }
+    socket.onMessage((text) => {
+      const { type, id } = JSON.parse(text);
+      if (type === 'connection_init') socket.send(JSON.stringify({ type: 'connection_ack' }));
+      else socket.send(JSON.stringify({ type: 'error', id, payload: [{ message: 'Too many requests.', extensions: { code: 'RATE_LIMITED' } }] }));
+    });
+  });
+  const tooMany = { status: 429, json: { errors: [{ message: 'Too many requests.', extensions: { code: 'RATE_LIMITED', retryAfter: 1 } }] } };
+  await page.route('**/graphql', (route) => route.fulfill(tooMany));
+  await watch.excuse(/429/, async () => {
+    await page.reload();
+    await page.locator('#signed-in').getByText('Too many requests.').waitFor();
+    await page.unroute('**/graphql');
+    await signedIn(page, 'Bob Example'); // it asks again by itself
+  });
+  while (connections < 4) await page.waitForTimeout(100);
+  assert.doesNotMatch(await page.locator('#notices').innerText(), /signed out/);
+  const [other] = await Promise.all([context.waitForEvent('page'), page.evaluate((url) => { window.open(url, '_blank', 'noopener'); }, base)]);
+  await button(other, 'Sign out').click();
+  await page.bringToFront();
+  await page.getByText('You have signed out.').waitFor();
+  await other.close();
+}
+
+await inBrowser(async (context, watch) => {
   const page = context.pages()[0];
   await open(page, base);
-  for (const story of [leaveNothingToTheNext, signOut]) {
+  for (const story of [leaveNothingToTheNext, signOut, sendWhatCannotBeSent, beRefusedForAWhile]) {
     const began = performance.now();
-    await story(page, context);
+    await story(page, context, watch);
     console.log(`${story.name}: ${Math.round(performance.now() - began)} ms`);
   }
 });

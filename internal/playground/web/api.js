@@ -87,13 +87,14 @@ async function* events(body) {
 }
 
 /**
- * Waits for the end of the session, over as many connections as it takes. Calls
- * ended(event) when it has ended, or lost() where nobody is known to be signed in.
- * Returns what stops waiting.
+ * Waits for the end of the session, over as many connections as it takes, and longer
+ * before each until one holds. Calls ended(event) when it has ended, or lost() where
+ * nobody is known to be signed in. Returns what stops waiting.
  */
 export function waitForTheEnd({ ended, lost }) {
   let socket;
   let timer;
+  let since;
   let over = false;
   let pause = 500;
   const finish = (tell) => {
@@ -103,19 +104,21 @@ export function waitForTheEnd({ ended, lost }) {
     socket.close();
     tell?.();
   };
+  const refused = (errors) => {
+    if (errors.some(({ extensions }) => extensions?.code === 'UNAUTHENTICATED')) finish(lost);
+    else socket.close(); // and ask again
+  };
   const hear = {
-    connection_ack: () => {
-      pause = 500;
-      say({ id: 'end', type: 'subscribe', payload: { query: 'subscription { sessionEnded { reason at } }' } });
-    },
+    connection_ack: () => say({ id: 'end', type: 'subscribe', payload: { query: 'subscription { sessionEnded { reason at } }' } }),
     ping: () => say({ type: 'pong' }),
-    next: ({ payload }) => finish(() => (payload.data ? ended(payload.data.sessionEnded) : lost())),
-    error: () => finish(lost),
+    next: ({ payload }) => (payload.data ? finish(() => ended(payload.data.sessionEnded)) : refused(payload.errors)),
+    error: ({ payload }) => refused(payload),
   };
   const say = (message) => socket.send(JSON.stringify(message));
   const connect = () => {
     const address = new URL(endpoint, location.href);
     address.protocol = address.protocol.replace('http', 'ws');
+    since = performance.now();
     socket = new WebSocket(address, 'graphql-transport-ws');
     socket.addEventListener('open', () => say({ type: 'connection_init' }));
     socket.addEventListener('message', ({ data }) => {
@@ -128,6 +131,7 @@ export function waitForTheEnd({ ended, lost }) {
         finish(lost);
         return;
       }
+      if (performance.now() - since > 30_000) pause = 500;
       timer = setTimeout(connect, pause);
       pause = Math.min(2 * pause, 30_000);
     });

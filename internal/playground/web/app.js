@@ -1,5 +1,5 @@
 // The playground: who is signed in, what they have consented to, and GraphiQL.
-import { byId, notify } from './dom.js';
+import { byId, element, notify } from './dom.js';
 import { header } from './header.js';
 import { ConsentPanel } from './consent.js';
 import { Editors } from './editors.js';
@@ -36,6 +36,12 @@ async function begin() {
   if (error) notify(error, { alarm: true }); // it can be dismissed then
   if (document.body.dataset.introspection !== 'true') {
     notify('Introspection is turned off here (INTROSPECTION): there are no docs and no completion. Operations run.');
+  }
+  const { origin } = document.body.dataset;
+  if (origin !== location.origin) {
+    notify(`Nobody can sign in here: it works at ${origin} alone (PUBLIC_URL).`, {
+      alarm: true, action: element('a', { className: 'button quiet', href: origin, textContent: 'Go there' }),
+    });
   }
   byId('playground').setAttribute('aria-label', 'Playground');
   await session.refresh();

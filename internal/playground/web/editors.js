@@ -24,11 +24,22 @@ function whatIsRun({ operationName, ...operation }) {
   return { operation: named ? { operationName, ...operation } : operation, kind: (named ?? operations[0])?.operation };
 }
 
+/** Returns why a browser sends no such headers, or ''. */
+function wrongWith(headers) {
+  try {
+    return new Headers(headers) && '';
+  } catch (error) {
+    return error.message;
+  }
+}
+
 /** Returns GraphiQL's fetcher, which tells the outcome how each operation went. */
 function fetcherFor({ session, outcome, changed }) {
   let left = 0;
   session.addEventListener('leave', () => { left += 1; });
   return async (given, { headers } = {}) => {
+    const bad = wrongWith(headers);
+    if (bad) return unanswered(`These headers cannot be sent. ${bad}`);
     if (given.operationName === 'IntrospectionQuery') return ask(given, { headers });
     const { operation, kind } = whatIsRun(given);
     if (kind === 'subscription') {

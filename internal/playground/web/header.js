@@ -6,7 +6,7 @@ function show(session) {
   const { viewer, session: live, stale, problem } = session;
   const who = byId('signed-in');
   who.hidden = !live && !problem;
-  who.textContent = viewer?.name ?? viewer?.id ?? (problem ? 'The gateway does not answer.' : '');
+  who.textContent = viewer?.name ?? viewer?.id ?? problem;
   who.title = viewer?.id ?? problem;
   const signIn = byId('sign-in');
   signIn.hidden = Boolean(live) && !stale;

@@ -28,6 +28,7 @@ export class Session extends EventTarget {
   problem = ''; // why nothing of this is known
 
   #asked = 0;
+  #later; // the timer of asking again
   #watched = null; // the ID of the session whose end is waited for
   #stop = () => {};
 
@@ -36,14 +37,16 @@ export class Session extends EventTarget {
   /** Whether the stored consent is of no use until the user signs in again. */
   get stale() { return this.viewer?.authorization?.status === 'REAUTHENTICATION_REQUIRED'; }
 
-  /** Asks the API anew. */
+  /** Asks the API anew, and again after a while where it does not say. */
   async refresh() {
+    clearTimeout(this.#later);
     this.#asked += 1;
     const mine = this.#asked;
     const { data, errors } = await ask({ query: whoQuery });
     if (mine !== this.#asked) return;
     if (!data) {
       this.problem = errors[0].message;
+      this.#later = setTimeout(() => this.refresh(), 5_000);
       this.#changed();
       return;
     }
