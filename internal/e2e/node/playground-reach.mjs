@@ -94,6 +94,19 @@ async function lookInTheDark(page, watch) {
   await page.emulateMedia({ colorScheme: 'light' });
 }
 
+/** Forced colours: what is pressed most must be seen, and which tab is open. */
+async function chooseAllColours(page) {
+  await page.emulateMedia({ forcedColors: 'active' });
+  const [ground, play, line] = await page.evaluate(() => {
+    const style = (place) => getComputedStyle(document.querySelector(place));
+    const button = style('.graphiql-execute-button');
+    return [button.backgroundColor, style('.graphiql-execute-button > svg').color, style('.graphiql-tab-active').borderBottomStyle];
+  });
+  assert.notEqual(play, ground, 'the play button is empty');
+  assert.equal(line, 'solid');
+  await page.emulateMedia({ forcedColors: 'none' });
+}
+
 async function holdAPhone(page) {
   await page.setViewportSize(phone);
   await example(page, 'Viewer and profile');
@@ -150,6 +163,7 @@ await inBrowser(async (context, watch) => {
   await exploreByKeyboard(page);
   await lookInTheLight(page);
   await lookInTheDark(page, watch);
+  await chooseAllColours(page);
   await holdAPhone(page);
   await zoomIn(page);
 }, { viewport: desktop });

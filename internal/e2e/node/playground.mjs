@@ -55,6 +55,14 @@ async function lookAtALink(page) {
   assert.deepEqual(requests.filter((url) => url.includes('/images/')), []);
 }
 
+/** What is said below an answer is of that answer, and not of one in another tab. */
+async function openAnotherTab(page) {
+  await run(page);
+  assert.match(await outcome(page), /cost/);
+  await page.getByRole('button', { name: 'Authorization', exact: true }).click();
+  await page.waitForFunction(() => document.querySelector('.outcome').innerText.trim() === '');
+}
+
 async function changeOnesMind(page) {
   await consentButton(page).click();
   await page.getByRole('checkbox', { name: /^erc_4337/ }).check();
@@ -229,7 +237,7 @@ async function beToldToWait(page) {
 
 await inBrowser(async (context) => {
   const page = context.pages()[0];
-  for (const story of [signInWithoutLeaving, consentToMore, lookAtALink, changeOnesMind, refreshUnseen, runEveryExample, surviveAnOutage,
+  for (const story of [signInWithoutLeaving, consentToMore, lookAtALink, openAnotherTab, changeOnesMind, refreshUnseen, runEveryExample, surviveAnOutage,
     signInAgain, beEndedFromElsewhere, useTwoTabs]) {
     const began = performance.now();
     await story(page, context);

@@ -93,6 +93,7 @@ function reach(editor, name) {
 /** The editors of the page. */
 export class Editors {
   #context; // GraphiQL's, as it was last drawn
+  #tab; // the ID of the tab that was open then
   #wanted = null; // the example that the next new tab is for
   #edited = 0; // when something was last typed
 
@@ -127,14 +128,17 @@ export class Editors {
     const put = (node) => node?.append(outcome.element);
     const Footer = () => {
       this.#context = GraphiQL.React.useEditorContext({ nonNull: true });
-      React.useEffect(() => this.#drawn());
+      React.useEffect(() => this.#drawn(outcome));
       return React.createElement('div', { ref: put });
     };
     return React.createElement(GraphiQL.Footer, {}, React.createElement(Footer));
   }
 
-  #drawn() {
-    const { queryEditor, variableEditor, headerEditor, responseEditor } = this.#context;
+  #drawn(outcome) {
+    const { tabs, activeTabIndex, queryEditor, variableEditor, headerEditor, responseEditor } = this.#context;
+    const { id } = tabs[activeTabIndex];
+    if (this.#tab && id !== this.#tab) outcome.begin(); // it was another tab's
+    this.#tab = id;
     reach(queryEditor, 'Operations');
     reach(variableEditor, 'Variables');
     reach(headerEditor, 'Headers');
