@@ -49,7 +49,7 @@ type Handler struct {
 	Now       func() time.Time
 	Logger    *slog.Logger
 
-	running background.Group // sign-ins whose attempt is spent
+	running background.Group // what goes on when its client has left
 }
 
 // Routes returns the handler's paths, as patterns of http.ServeMux.

@@ -451,6 +451,33 @@ func TestRevokingATokenEndsItsSession(t *testing.T) {
 	}
 }
 
+// ending is a store of sessions whose client leaves just before it is asked.
+type ending struct {
+	session.Store
+	leave func()
+}
+
+func (e ending) Session(ctx context.Context, tokenHash []byte, now time.Time) (session.Session, error) {
+	e.leave()
+	return e.Store.Session(ctx, tokenHash, now)
+}
+
+func TestAnAppThatSignsOutNeedNotWait(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	token, _ := d.fetch(t, d.code(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	real := d.Sessions.Store
+	d.Sessions.Store = ending{real, cancel}
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "https://gate.example.com/auth/revoke", strings.NewReader("token="+token))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	d.http.ServeHTTP(httptest.NewRecorder(), r)
+	d.Sessions.Store = real
+	if _, err := d.holder(t, token); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("afterwards: got %v", err)
+	}
+}
+
 func TestRevocationsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	d := open(t)
@@ -486,5 +513,20 @@ func TestMetadata(t *testing.T) {
 	if got["issuer"] != "https://gate.example.com" || got["token_endpoint"] != "https://gate.example.com/auth/token" ||
 		resp.Header.Get("Content-Type") != "application/json" || !strings.Contains(resp.Header.Get("Cache-Control"), "max-age") {
 		t.Errorf("got %v with %v", got, resp.Header)
+	}
+}
+
+// TestMetadataIsForEverybody wants what was set for one browser before, which cookie it
+// is to forget, to be in no answer that shared caches keep.
+func TestMetadataIsForEverybody(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.cookies["__Host-galaxygate"] = &http.Cookie{Name: "__Host-galaxygate", Value: "ended"}
+	if got := d.send(http.MethodGet, "/").Header.Get("Set-Cookie"); got == "" {
+		t.Error("elsewhere the browser keeps the cookie")
+	}
+	d.cookies["__Host-galaxygate"] = &http.Cookie{Name: "__Host-galaxygate", Value: "ended"}
+	if got := d.send(http.MethodGet, "/.well-known/oauth-authorization-server").Header.Get("Set-Cookie"); got != "" {
+		t.Errorf("got the cookie %q", got)
 	}
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // revoke ends the session of a token (RFC 7009). A token that is unknown and one whose
-// session has ended are answered as one that ends now: nobody can use it any more.
+// session has ended are answered as one that ends now: nobody can use it any more. An
+// app that does not wait for the answer has signed out all the same.
 func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) {
 	form, problem := h.clientForm(w, r)
 	if problem == nil && form.Get("token") == "" {
@@ -23,7 +24,9 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, problem)
 		return
 	}
-	if err := h.end(r.Context(), secret.New(form.Get("token"))); err != nil {
+	var err error
+	h.running.Do(func() { err = h.end(r.Context(), secret.New(form.Get("token"))) })
+	if err != nil {
 		h.Logger.ErrorContext(r.Context(), "session not revoked", "error", err)
 		h.refuse(w, r, storeFailed())
 		return
@@ -34,6 +37,8 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) {
 
 // end signs the holder of the token out, where it is a live session's.
 func (h *Handler) end(ctx context.Context, token secret.Text) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLimit)
+	defer cancel()
 	ctx, err := h.Sessions.WithToken(ctx, token)
 	if err == nil {
 		s, _ := session.FromContext(ctx)
