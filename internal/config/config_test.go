@@ -102,7 +102,7 @@ func TestProductionDefaults(t *testing.T) {
 
 func TestTheClientsThatAreNativeApps(t *testing.T) {
 	t.Parallel()
-	for value, want := range map[string][]string{"": {"native"}, "com.example.app, cli": {"com.example.app", "cli"}} {
+	for value, want := range map[string][]string{"": {"native"}, "com.example.app, cli": {"com.example.app", "cli"}, ",": nil} {
 		c, err := load(t, map[string]string{"NATIVE_CLIENT_IDS": value})
 		if err != nil || !slices.Equal(c.NativeClients, want) {
 			t.Errorf("%q: got %q, %v, want %q", value, c.NativeClients, err, want)

@@ -24,7 +24,8 @@ import (
 // redirects are what the desk allows.
 var redirects = []string{
 	"https://app.example.com/signed-in", "https://app.example.com/with?own=query&a=%20b", "https://app.example.com/below/*",
-	"com.example.app:/signed-in", "http://127.0.0.1/signed-in",
+	"com.example.app:/signed-in", "http://127.0.0.1/signed-in", "https://127.0.0.1:5000/signed-in", "https://localhost/signed-in",
+	"https://pages.example.com/signed-in", "https://Pages.example.com:443/signed-in", "https://gate.example.com/signed-in",
 }
 
 const (
@@ -179,8 +180,11 @@ func TestAnAppIsToldWhatIsWrongWithItsRequest(t *testing.T) {
 func TestTheProviderAsksWhereNobodyVouchesForTheApp(t *testing.T) {
 	t.Parallel()
 	d := open(t)
+	d.Pages = []string{"https://pages.example.com"}
 	for address, want := range map[string]bool{
 		appRedirect: true, "http://127.0.0.1:5000/signed-in": true, "https://app.example.com/signed-in": false,
+		"https://127.0.0.1:5000/signed-in": true, "https://localhost/signed-in": true,
+		"https://pages.example.com/signed-in": true, "https://Pages.example.com:443/signed-in": true, "https://gate.example.com/signed-in": true,
 	} {
 		d.authorize(map[string]string{"redirect_uri": address, "scope": "erc_4337"})
 		if d.provider.consent != want || !slices.Equal(d.provider.asked, []string{"openid", "email", "erc_4337"}) {
