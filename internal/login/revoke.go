@@ -24,9 +24,13 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, problem)
 		return
 	}
-	var err error
-	h.running.Do(func() { err = h.end(r.Context(), secret.New(form.Get("token"))) })
-	if err != nil {
+	h.running.Do(func() { h.endFor(w, r, secret.New(form.Get("token"))) })
+}
+
+func (h *Handler) endFor(w http.ResponseWriter, r *http.Request, token secret.Text) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), endLimit)
+	defer cancel()
+	if err := h.end(ctx, token); err != nil {
 		h.Logger.ErrorContext(r.Context(), "session not revoked", "error", err)
 		h.refuse(w, r, storeFailed())
 		return
@@ -37,8 +41,6 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) {
 
 // end signs the holder of the token out, where it is a live session's.
 func (h *Handler) end(ctx context.Context, token secret.Text) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLimit)
-	defer cancel()
 	ctx, err := h.Sessions.WithToken(ctx, token)
 	if err == nil {
 		s, _ := session.FromContext(ctx)
