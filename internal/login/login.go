@@ -156,7 +156,10 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s, ok := session.FromContext(r.Context()); ok {
-		_, err := h.Sessions.End(r.Context(), s.UserID, s.ID, session.LoggedOut)
+		// A page that is left at once has signed out all the same.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), endLimit)
+		defer cancel()
+		_, err := h.Sessions.End(ctx, s.UserID, s.ID, session.LoggedOut)
 		if err != nil && !errors.Is(err, session.ErrNotFound) {
 			h.Logger.ErrorContext(r.Context(), "session not ended", "session_id", s.ID, "error", err)
 			h.page(w, r, storeAway)

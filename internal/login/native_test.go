@@ -455,30 +455,35 @@ func TestRevokingATokenEndsItsSession(t *testing.T) {
 	}
 }
 
-// ending is a store of sessions whose client leaves just before it is asked.
+// ending is a store of sessions whose client leaves when it has answered.
 type ending struct {
 	session.Store
 	leave func()
 }
 
 func (e ending) Session(ctx context.Context, tokenHash []byte, now time.Time) (session.Session, error) {
-	e.leave()
+	defer e.leave()
 	return e.Store.Session(ctx, tokenHash, now)
 }
 
-func TestAnAppThatSignsOutNeedNotWait(t *testing.T) {
+func TestWhoSignsOutNeedNotWait(t *testing.T) {
 	t.Parallel()
 	d := open(t)
-	token, _ := d.fetch(t, d.code(t))
-	ctx, cancel := context.WithCancel(t.Context())
 	real := d.Sessions.Store
-	d.Sessions.Store = ending{real, cancel}
-	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "https://gate.example.com/auth/revoke", strings.NewReader("token="+token))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	d.http.ServeHTTP(httptest.NewRecorder(), r)
-	d.Sessions.Store = real
-	if _, err := d.holder(t, token); !errors.Is(err, session.ErrNotFound) {
-		t.Errorf("afterwards: got %v", err)
+	for _, path := range []string{"/auth/revoke", "/auth/logout"} {
+		token, _ := d.fetch(t, d.code(t))
+		ctx, cancel := context.WithCancel(t.Context())
+		d.Sessions.Store = ending{real, cancel}
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "https://gate.example.com"+path, strings.NewReader("token="+token))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if path == "/auth/logout" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		d.http.ServeHTTP(httptest.NewRecorder(), r)
+		d.Sessions.Store = real
+		if _, err := d.holder(t, token); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("%s: afterwards: got %v", path, err)
+		}
 	}
 }
 
