@@ -538,4 +538,10 @@ func TestMetadataIsForEverybody(t *testing.T) {
 	if got := d.send(http.MethodGet, "/.well-known/oauth-authorization-server").Header.Get("Set-Cookie"); got != "" {
 		t.Errorf("got the cookie %q", got)
 	}
+	r := httptest.NewRequest(http.MethodGet, "https://gate.example.com/.well-known/oauth-authorization-server", nil)
+	r.Header.Set("Authorization", "Bearer ended")
+	recorder := httptest.NewRecorder()
+	if d.http.ServeHTTP(recorder, r); recorder.Header().Get("WWW-Authenticate") != "" {
+		t.Errorf("got %v", recorder.Header())
+	}
 }
