@@ -31,7 +31,7 @@ func TestExamplesOfThePlaygroundAreValid(t *testing.T) {
 		if !strings.HasPrefix(string(text), "# ") {
 			t.Errorf("%s has no title", file)
 		}
-		document, errs := gqlparser.LoadQuery(schema, string(text))
+		document, errs := gqlparser.LoadQueryWithRules(schema, string(text), nil)
 		if len(errs) > 0 {
 			t.Errorf("%s: %v", file, errs)
 			continue

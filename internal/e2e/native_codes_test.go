@@ -107,6 +107,10 @@ func (c *codes) comesAgain(t *testing.T) {
 		}
 		c.noneLeft(t)
 	}
+	why := column(t, openDatabase(t, c.database), "SELECT DISTINCT reason FROM audit_events WHERE kind = 'session_ended'")
+	if fmt.Sprint(why) != "[code_replayed]" {
+		t.Errorf("audit log: %v", why)
+	}
 }
 
 func (c *codes) comesAtOnce(t *testing.T) {
@@ -145,11 +149,12 @@ func (c *codes) comesWrongly(t *testing.T) {
 		want    string
 	}{
 		{"another verifier", url.Values{"code_verifier": {oauth2.GenerateVerifier()}}, "invalid_grant"},
-		{"the challenge as verifier", url.Values{"code_verifier": nil}, "invalid_grant"}, // filled in below
+		{"the challenge as verifier", nil, "invalid_grant"}, // which is the device's own
 		{"no verifier", url.Values{"code_verifier": nil}, "invalid_request"},
 		{"an empty verifier", url.Values{"code_verifier": {""}}, "invalid_request"},
-		{"a short verifier", url.Values{"code_verifier": {"short"}}, ""},
+		{"a short verifier", url.Values{"code_verifier": {"short"}}, "invalid_grant"},
 		{"another client", url.Values{"client_id": {"other"}}, "invalid_grant"},
+		{"an unknown client", url.Values{"client_id": {"evil"}}, "invalid_client"},
 		{"another port", url.Values{"redirect_uri": {"http://127.0.0.1:49153/callback"}}, "invalid_grant"},
 		{"another redirect", url.Values{"redirect_uri": {"com.example.app:/callback"}}, "invalid_grant"},
 		{"no redirect", url.Values{"redirect_uri": nil}, "invalid_request"},
@@ -161,7 +166,8 @@ func (c *codes) comesWrongly(t *testing.T) {
 				tt.changed = url.Values{"code_verifier": {oauth2.S256ChallengeFromVerifier(d.verifier)}}
 			}
 			r, err := d.exchange(c.gateway, d.form(code, tt.changed))
-			if err != nil || r.status != http.StatusBadRequest || r.Token != "" || tt.want != "" && r.Error != tt.want {
+			status := map[bool]int{true: http.StatusUnauthorized, false: http.StatusBadRequest}[tt.want == "invalid_client"]
+			if err != nil || r.status != status || r.Token != "" || r.Error != tt.want {
 				t.Errorf("got %d, %q, %v; want %s", r.status, r.Error, err, tt.want)
 			}
 			c.noneLeft(t)

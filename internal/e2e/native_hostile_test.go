@@ -322,7 +322,18 @@ func TestAppsEndpointsAnswerInJSON(t *testing.T) {
 				t.Errorf("%s %s: got %d", method, path, resp.StatusCode)
 			}
 		}
-		resp, err := http.Post(w.url+path, encoded, io.LimitReader(rand.Reader, 100_000)) // no length, no sense
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+path, strings.NewReader(form+"&token="+session))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", encoded)
+		req.Header.Set("Cookie", "galaxygate="+session)
+		req.Header.Set("Sec-Fetch-Site", "cross-site")
+		resp, body = d.send(t, req)
+		if wantJSON(t, path+" from another site", resp, body); resp.StatusCode != http.StatusForbidden {
+			t.Errorf("%s from another site: got %d", path, resp.StatusCode)
+		}
+		resp, err = http.Post(w.url+path, encoded, io.LimitReader(rand.Reader, 100_000)) // no length, no sense
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ func inThePlayground(t *testing.T, script string, env map[string]string) {
 
 func TestThePlaygroundInABrowser(t *testing.T) {
 	t.Parallel()
-	inThePlayground(t, "playground.mjs", nil)
+	inThePlayground(t, "playground.mjs", map[string]string{"GALAXY_CACHE": "3s"}) // an answer is soon an old one
 }
 
 // TestWhoeverThePlaygroundIsFor lets people use it by keyboard alone, on a phone, in the

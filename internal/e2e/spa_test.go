@@ -102,7 +102,9 @@ func TestTheSinglePageApp(t *testing.T) {
 		page.Start()
 		power := operator(t, g)
 		defer power.Close()
-		t.Log(runNode(t, "spa.mjs", chromium, origin, g.url, provider, documents, power.URL))
+		if out := runNode(t, "spa.mjs", chromium, origin, g.url, provider, documents, power.URL); !t.Failed() {
+			t.Log(out)
+		}
 	})
 	t.Run("as developed", func(t *testing.T) {
 		t.Parallel()

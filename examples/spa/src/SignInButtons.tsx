@@ -4,7 +4,7 @@ export function SignInButtons() {
   return (
     <p className="row">
       <a className="button" href={loginUrl(here)}>Sign in</a>
-      <button type="button" onClick={signInByPopup}>Sign in in a window</button>
+      <button type="button" onClick={signInByPopup}>Sign in in a new window</button>
     </p>
   );
 }

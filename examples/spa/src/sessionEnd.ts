@@ -1,6 +1,6 @@
 // Hears at once when the session ends, wherever that is decided.
-import { print } from 'graphql';
 import { useEffect, useEffectEvent } from 'react';
+import { stringifyDocument } from 'urql';
 import { gateway, idOf } from './gateway';
 import { SessionEndedDocument, type SessionEndedSubscription, type SessionEndReason } from './gql/graphql';
 
@@ -34,8 +34,10 @@ export function useSessionEnd(ended: (notice: string) => void) {
 }
 
 function address() {
-  const document = import.meta.env.PROD ? { documentId: idOf(SessionEndedDocument) } : { query: print(SessionEndedDocument) };
-  return `${gateway}/graphql?${new URLSearchParams(document)}`;
+  const operation: Record<string, string> = import.meta.env.PROD
+    ? { documentId: idOf(SessionEndedDocument) }
+    : { query: stringifyDocument(SessionEndedDocument) };
+  return `${gateway}/graphql?${new URLSearchParams(operation)}`;
 }
 
 /** An event has no data where the session had ended before anybody listened. */

@@ -20,7 +20,7 @@ export function signInByPopup() {
  * (Cross-Origin-Opener-Policy).
  */
 export function onPopupReturn(returned: (query: string) => void) {
-  const channel = new BroadcastChannel('sign-in');
+  const channel = new BroadcastChannel('signed-in');
   channel.onmessage = ({ data }: MessageEvent<string>) => returned(data);
   return () => channel.close();
 }

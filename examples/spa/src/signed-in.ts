@@ -1,3 +1,3 @@
 // The page that a popup comes back to: it tells the app, and goes.
-new BroadcastChannel('sign-in').postMessage(location.search);
+new BroadcastChannel('signed-in').postMessage(location.search);
 window.close();

@@ -75,8 +75,11 @@ export const codes = ({ errors = [] }) => errors.map(({ extensions }) => extensi
 export async function example(page, title) {
   await page.getByRole('button', { name: 'Examples', exact: true }).click();
   await page.locator('#examples').getByRole('button', { name: title, exact: true }).click();
-  await read(page, (text) => text.startsWith(`# ${title}\n`));
+  await shows(page, title);
 }
+
+/** Waits until the example of that title is in the editor. */
+export const shows = (page, title) => read(page, (text) => text.startsWith(`# ${title}\n`));
 
 /** What the line below the answer says. */
 export const outcome = async (page) => (await page.locator('.outcome').innerText()).replaceAll(/\s+/g, ' ');

@@ -40,8 +40,19 @@ async function consentToMore(page) {
   assert.doesNotMatch(await consentButton(page).getAttribute('class'), /\blit\b/);
   const { data } = await run(page);
   assert.match(data.viewer.email, /alice/);
-  await run(page);
-  assert.match(await outcome(page), /^0 requests · \d+ ms · \d+ from cache/);
+  for (let left = 20; !/^0 requests · \d+ ms · \d+ from cache/.test(await outcome(page)); left -= 1) {
+    assert.ok(left > 0, await outcome(page));
+    await run(page);
+  }
+}
+
+/** GraphiQL would show the picture that an answer links to, and ask its host for it. */
+async function lookAtALink(page) {
+  const requests = [];
+  page.on('request', (one) => requests.push(one.url()));
+  await page.locator('.graphiql-response .cm-string', { hasText: '/images/' }).first().hover();
+  await page.waitForTimeout(1000); // nothing is to happen, which nothing tells
+  assert.deepEqual(requests.filter((url) => url.includes('/images/')), []);
 }
 
 async function changeOnesMind(page) {
@@ -132,14 +143,26 @@ async function beEndedFromElsewhere(page) {
   await client.close();
 }
 
+async function signInFromThePanel(page) {
+  await consentButton(page).click();
+  const panel = page.getByRole('dialog', { name: 'Consent' });
+  assert.match(await panel.innerText(), /Signed in as\s+nobody/);
+  await panel.getByRole('checkbox', { name: /^erc_4337/ }).check();
+  await inPopup(page, () => panel.getByRole('button', { name: 'Sign in with these: erc_4337' }).click());
+  await panel.getByText('erc_4337 granted').waitFor();
+  await page.keyboard.press('Escape');
+}
+
 async function useTwoTabs(page, context) {
   const other = await context.newPage();
   await open(other, base);
-  await signIn(page);
+  await page.bringToFront();
+  await signInFromThePanel(page);
   await signedIn(other, 'Alice Example');
 
   // Somebody signs in once more in the same browser: both go on with the new session.
   const query = '{ session { id } }';
+  await page.bringToFront();
   const before = (await ask(page, query)).data.session.id;
   await inPopup(other, () => other.evaluate(() => { window.open('/auth/login?return_to=/-/playground/done'); }));
   assert.notEqual((await run(page)).data.session.id, before);
@@ -152,9 +175,11 @@ async function useTwoTabs(page, context) {
 }
 
 async function hearTheEnd(page, other) {
+  await page.bringToFront();
   await example(page, 'Hearing that the session ends');
   await page.getByRole('button', { name: /execute query/i }).click();
   await page.getByText('Waiting for events.').waitFor();
+  await other.bringToFront();
   await other.getByRole('button', { name: 'Sign out' }).click();
   await page.getByText('You have signed out.').waitFor();
   await page.waitForFunction(() => /LOGGED_OUT/.test(document.querySelector('.graphiql-response .CodeMirror').CodeMirror.getValue()));
@@ -167,7 +192,14 @@ async function signInWherePopupsAreBlocked(context) {
   await page.addInitScript(() => { window.open = () => null; });
   await open(page, base);
   await type(page, typed);
+  await rollup.expire({ person: 'alice', consent: true });
   await page.getByRole('link', { name: 'Sign in', exact: true }).click();
+  await page.locator('#decision-deny').click();
+  await page.getByText('Sign-in was declined.').waitFor();
+  assert.equal(page.url(), `${base}/`);
+  await page.getByRole('button', { name: 'Dismiss' }).click();
+  await page.getByRole('link', { name: 'Sign in', exact: true }).click();
+  await consent(page, { known: true });
   await signedIn(page, 'Alice Example');
   assert.equal(await text(page, '.graphiql-query-editor'), typed, 'what was typed comes back');
   await page.reload();
@@ -177,6 +209,8 @@ async function signInWherePopupsAreBlocked(context) {
 }
 
 async function beToldToWait(page) {
+  const known = '{ viewer { galaxy { profile { displayName } } } }';
+  await ask(page, known);
   await rollup.set({ galaxyPerMinute: 1 });
   let answer;
   for (const field of ['clientId', 'icon', 'title']) {
@@ -185,12 +219,17 @@ async function beToldToWait(page) {
   }
   assert.ok(codes(answer).includes('UPSTREAM_RATE_LIMITED'), JSON.stringify(answer));
   assert.match(await outcome(page), /Galaxy takes no more requests at the moment\. Try again in \d+ seconds?\./);
+  await ask(page, known);
+  for (let left = 100; !/ \d+ s old, for Galaxy takes no more requests now/.test(await outcome(page)); left -= 1) {
+    assert.ok(left > 0, await outcome(page));
+    await run(page);
+  }
   await rollup.reset();
 }
 
 await inBrowser(async (context) => {
   const page = context.pages()[0];
-  for (const story of [signInWithoutLeaving, consentToMore, changeOnesMind, refreshUnseen, runEveryExample, surviveAnOutage,
+  for (const story of [signInWithoutLeaving, consentToMore, lookAtALink, changeOnesMind, refreshUnseen, runEveryExample, surviveAnOutage,
     signInAgain, beEndedFromElsewhere, useTwoTabs]) {
     const began = performance.now();
     await story(page, context);

@@ -13,7 +13,7 @@ const away = /Failed to load resource|net::ERR_/; // the browser's own words
 
 const at = (page) => ({
   signIn: page.getByRole('link', { name: 'Sign in' }),
-  popup: page.getByRole('button', { name: 'Sign in in a window' }),
+  popup: page.getByRole('button', { name: 'Sign in in a new window' }),
   signOut: page.getByRole('button', { name: 'Sign out' }),
   alice: page.getByRole('heading', { name: 'Alice Example' }),
   accounts: page.getByRole('region', { name: 'Connected accounts' }),
@@ -155,7 +155,7 @@ async function fallsBackWhereNoPopupOpens(page, context) {
   await page.goto(app);
   await devtools.send('Runtime.evaluate', { awaitPromise: true, expression: `new Promise((clicked) => {
     const look = setInterval(() => {
-      const button = [...document.querySelectorAll('button')].find(({ textContent }) => textContent === 'Sign in in a window');
+      const button = [...document.querySelectorAll('button')].find(({ textContent }) => textContent === 'Sign in in a new window');
       if (button) clicked(clearInterval(look), button.click());
     }, 20);
   })` });

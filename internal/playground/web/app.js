@@ -32,6 +32,8 @@ async function begin() {
   // Whoever signed in elsewhere, or in a window that could not tell, is seen on coming back.
   window.addEventListener('focus', refresh);
   if (location.search) history.replaceState(null, '', '/'); // an error is not to come back with a reload
+  const error = byId('notices').textContent.trim();
+  if (error) notify(error, { alarm: true }); // it can be dismissed then
   if (document.body.dataset.introspection !== 'true') {
     notify('Introspection is turned off here (INTROSPECTION): there are no docs and no completion. Operations run.');
   }

@@ -48,7 +48,7 @@ export class Session extends EventTarget {
     Object.assign(this, { problem: '', viewer: data.viewer && { ...data.viewer, name: known }, session: data.session, scopes: data.scopes });
     this.#watch();
     this.#changed();
-    if (this.granted.includes('profile')) await this.#nameThem(mine);
+    if (this.granted.includes('profile') && !this.viewer.name) await this.#nameThem(mine);
   }
 
   /** The name is the provider's to say, who may be slow or away: nothing waits for it. */

@@ -64,7 +64,9 @@ export class SignIn {
       throw error;
     }
     const here = element('button', { className: 'button quiet', textContent: 'Go on here instead' });
-    here.addEventListener('click', () => { this.#leave(address); });
+    here.addEventListener('click', () => {
+      this.#leave(address).catch((error) => notify(error.message, { alarm: true }));
+    });
     this.#pending = notify('Go on in the window that has opened.', { action: here });
   }
 
