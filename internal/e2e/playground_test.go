@@ -31,6 +31,13 @@ func TestWhoeverThePlaygroundIsFor(t *testing.T) {
 	inThePlayground(t, "playground-reach.mjs", nil)
 }
 
+// TestAPlaygroundInTrouble leaves nothing of a person to the next one, and says what is
+// the matter where something is.
+func TestAPlaygroundInTrouble(t *testing.T) {
+	t.Parallel()
+	inThePlayground(t, "playground-trouble.mjs", nil)
+}
+
 func TestAPlaygroundWithoutIntrospection(t *testing.T) {
 	t.Parallel()
 	inThePlayground(t, "playground-mute.mjs", map[string]string{"INTROSPECTION": "false"})

@@ -62,6 +62,14 @@ export async function run(page, operation) {
   return JSON.parse(await text(page, '.graphiql-response'));
 }
 
+/** Types headers for the tab that is open. */
+export async function typeHeaders(page, headers) {
+  await page.getByRole('button', { name: 'Headers', exact: true }).click();
+  await page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden) .CodeMirror-lines').click();
+  await page.keyboard.press('ControlOrMeta+A');
+  await page.keyboard.insertText(JSON.stringify(headers));
+}
+
 /** Types the operation, runs it, and returns the answer. */
 export async function ask(page, operation) {
   await type(page, operation);

@@ -123,6 +123,23 @@ async function holdAPhone(page) {
   await page.keyboard.press('Escape');
 }
 
+/** A window of 1280 by 800 whose page is twice as large. */
+async function zoomIn(page) {
+  await page.setViewportSize({ width: 640, height: 400 });
+  await page.mouse.move(4, 4);
+  await page.mouse.wheel(0, 2000);
+  await page.waitForFunction(() => document.querySelector('.outcome').getBoundingClientRect().bottom <= innerHeight);
+  for (const place of ['.graphiql-query-editor', '.graphiql-response']) {
+    const { height } = await page.locator(place).boundingBox();
+    assert.ok(height > 100, `${place} is ${height} px high`);
+  }
+  await page.mouse.wheel(0, -2000);
+  await button(page, 'Examples').click();
+  const menu = await page.locator('#examples').boundingBox();
+  assert.ok(menu.y + menu.height <= 400, 'the menu ends beyond the window');
+  await page.keyboard.press('Escape');
+}
+
 await inBrowser(async (context, watch) => {
   const page = context.pages()[0];
   await comeByAnotherName(page);
@@ -134,5 +151,6 @@ await inBrowser(async (context, watch) => {
   await lookInTheLight(page);
   await lookInTheDark(page, watch);
   await holdAPhone(page);
+  await zoomIn(page);
 }, { viewport: desktop });
 console.log('whoever comes can use the playground');

@@ -5,7 +5,7 @@
 const endpoint = '/graphql';
 
 /** A response that says why there is none. */
-const unanswered = (message) => ({ errors: [{ message }] });
+export const unanswered = (message) => ({ errors: [{ message }] });
 
 function send(operation, { accept, headers, signal }) {
   return fetch(endpoint, {

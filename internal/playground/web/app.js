@@ -25,9 +25,9 @@ async function begin() {
   let editors;
   const signIn = new SignIn({ settled: () => editors.settled(), changed: refresh });
   const panel = new ConsentPanel({ session, signIn });
-  const outcome = new Outcome({ panel, signIn });
+  const outcome = new Outcome({ session, panel, signIn });
   header({ session, signIn });
-  editors = new Editors({ outcome, changed: refresh });
+  editors = new Editors({ session, outcome, changed: refresh });
 
   // Whoever signed in elsewhere, or in a window that could not tell, is seen on coming back.
   window.addEventListener('focus', refresh);

@@ -24,6 +24,7 @@ export class ConsentPanel {
   constructor({ session, signIn }) {
     this.#session = session;
     this.#signIn = signIn;
+    session.addEventListener('leave', () => this.#wanted.clear());
     session.addEventListener('change', () => this.#show());
     byId('consent-button').addEventListener('click', () => this.open());
     byId('consent').addEventListener('click', ({ target }) => {

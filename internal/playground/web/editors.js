@@ -1,6 +1,6 @@
 // GraphiQL on the page: its examples, how it sends operations, and what it leaves open
 // for people who have no mouse or do not see it.
-import { ask, subscribe } from './api.js';
+import { ask, subscribe, unanswered } from './api.js';
 import { byId, element } from './dom.js';
 import { label } from './labels.js';
 
@@ -25,7 +25,9 @@ function whatIsRun({ operationName, ...operation }) {
 }
 
 /** Returns GraphiQL's fetcher, which tells the outcome how each operation went. */
-function fetcherFor({ outcome, changed }) {
+function fetcherFor({ session, outcome, changed }) {
+  let left = 0;
+  session.addEventListener('leave', () => { left += 1; });
   return async (given, { headers } = {}) => {
     if (given.operationName === 'IntrospectionQuery') return ask(given, { headers });
     const { operation, kind } = whatIsRun(given);
@@ -34,7 +36,9 @@ function fetcherFor({ outcome, changed }) {
       return heard(subscribe(operation, { headers }), outcome);
     }
     outcome.begin();
+    const before = left;
     const response = await ask(operation, { headers });
+    if (left > before) return unanswered('Who had asked this has signed out meanwhile.');
     outcome.end(response);
     if (kind === 'mutation') changed();
     return response;
@@ -56,6 +60,9 @@ function heard(responses, outcome) {
     },
   };
 }
+
+/** Whether the answer is that of the subscription: it says why they have left, and no more. */
+const tellsTheEnd = (answer) => /^\s*{\s*"data": {\s*"sessionEnded"/.test(answer ?? '');
 
 /** GraphiQL shows pictures that an answer links to, by requests that would leave the machine. */
 function showNoPictures() {
@@ -79,12 +86,13 @@ export class Editors {
   #edited = 0; // when something was last typed
 
   /** Draws GraphiQL; changed() is called after each mutation. */
-  constructor({ outcome, changed }) {
+  constructor({ session, outcome, changed }) {
     showNoPictures();
+    session.addEventListener('leave', () => this.#forget());
     const edit = () => { this.#edited = performance.now(); };
     const explorable = document.body.dataset.introspection === 'true';
     ReactDOM.createRoot(byId('playground')).render(React.createElement(GraphiQL, {
-      fetcher: fetcherFor({ outcome, changed }),
+      fetcher: fetcherFor({ session, outcome, changed }),
       schema: explorable ? undefined : null,
       defaultTabs: examples.map(({ query, variables }) => ({ query, variables })),
       defaultQuery: '',
@@ -126,6 +134,16 @@ export class Editors {
     queryEditor.setValue(example.query);
     variableEditor?.setValue(example.variables ?? '');
     queryEditor.focus();
+  }
+
+  /** Empties what may be of whoever has left: the answers of all tabs, and headers, which may hold a session. */
+  #forget() {
+    const { tabs, headerEditor, responseEditor } = this.#context;
+    // GraphiQL itself changes no tab but the one that is open.
+    for (const tab of tabs) Object.assign(tab, { headers: null, response: tellsTheEnd(tab.response) ? tab.response : null });
+    if (!tellsTheEnd(responseEditor?.getValue())) responseEditor?.setValue('');
+    headerEditor?.setValue('');
+    for (const editor of [responseEditor, headerEditor]) editor?.clearHistory(); // which Ctrl-Z would bring back
   }
 
   #menu() {

@@ -50,9 +50,10 @@ export class Outcome {
   /** What to put on the page. */
   element = element('div', { className: 'outcome' }, this.#cost, this.#advice);
 
-  constructor({ panel, signIn }) {
+  constructor({ session, panel, signIn }) {
     this.#panel = panel;
     this.#signIn = signIn;
+    session.addEventListener('leave', () => this.begin());
   }
 
   /** Says that an operation is under way. */

@@ -17,7 +17,10 @@ const endings = {
   AUTHORIZATION_REVOKED: 'You are signed out: you gave your consent back, which ends all of your sessions.',
 };
 
-/** Who is signed in. Its event "change" tells of each change. */
+/**
+ * Who is signed in. Its event "change" tells of each change, "leave" before it that somebody
+ * is gone: nothing of theirs may stay on the page.
+ */
 export class Session extends EventTarget {
   viewer = null; // { id, name, authorization }
   session = null; // { id, kind, expiresAt }
@@ -45,9 +48,8 @@ export class Session extends EventTarget {
       return;
     }
     const known = data.viewer?.id === this.viewer?.id ? this.viewer?.name : null;
-    Object.assign(this, { problem: '', viewer: data.viewer && { ...data.viewer, name: known }, session: data.session, scopes: data.scopes });
+    this.#become({ problem: '', viewer: data.viewer && { ...data.viewer, name: known }, session: data.session, scopes: data.scopes });
     this.#watch();
-    this.#changed();
     if (this.granted.includes('profile') && !this.viewer.name) await this.#nameThem(mine);
   }
 
@@ -73,9 +75,8 @@ export class Session extends EventTarget {
   #over(text) {
     this.#watched = null;
     if (text) {
-      Object.assign(this, { viewer: null, session: null });
+      this.#become({ viewer: null, session: null });
       notify(text);
-      this.#changed();
     }
     this.refresh();
   }
@@ -85,6 +86,13 @@ export class Session extends EventTarget {
     const response = await fetch('/auth/logout', { method: 'POST', credentials: 'same-origin' });
     if (!response.ok) throw new Error(`signing out was answered ${response.status}`);
     await this.refresh();
+  }
+
+  #become(known) {
+    const before = this.viewer?.id;
+    Object.assign(this, known);
+    if (before && before !== this.viewer?.id) this.dispatchEvent(new Event('leave'));
+    this.#changed();
   }
 
   #changed() { this.dispatchEvent(new Event('change')); }
