@@ -36,6 +36,7 @@ func (g ground) signIn(provider *passport.Client, sessions *session.Manager) *lo
 		PublicURL: g.cfg.PublicURL,
 		Returns:   g.cfg.AllowedRedirects,
 		Clients:   g.cfg.NativeClients,
+		Pages:     g.cfg.AllowedOrigins,
 		Scopes:    g.cfg.Scopes,
 		Now:       time.Now,
 		Logger:    g.logger,

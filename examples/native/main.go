@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -75,7 +77,10 @@ func run(ctx context.Context, args []string, out, problems io.Writer) int {
 	a.gateway = strings.TrimSuffix(a.gateway, "/")
 	a.keep = keep{account: a.gateway}
 
-	switch err := a.do(ctx, command, flags.Args()); {
+	if err = checkGateway(a.gateway); err == nil {
+		err = a.do(ctx, command, flags.Args())
+	}
+	switch {
 	case errors.Is(err, errUsage):
 		flags.Usage()
 		return 2
@@ -84,6 +89,20 @@ func run(ctx context.Context, args []string, out, problems io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// checkGateway wants an address on the way to which nobody reads a code or a session.
+func checkGateway(address string) error {
+	u, err := url.Parse(address)
+	if err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && isThisMachine(u.Hostname())) {
+		return nil
+	}
+	return fmt.Errorf("%q is no gateway's address: https://…, or http:// on this machine", address)
+}
+
+func isThisMachine(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
 func (a *app) flags(problems io.Writer) *flag.FlagSet {

@@ -56,6 +56,9 @@ func (a *app) discover(ctx context.Context) (metadata, error) {
 // signIn asks the user to sign in and to consent to the scopes beside the gateway's
 // own, keeps the session, and ends the one that was kept before.
 func (a *app) signIn(ctx context.Context, scopes []string) error {
+	if _, err := a.keep.file(); err != nil {
+		return err // before the user has done anything in vain
+	}
 	m, err := a.discover(ctx)
 	if err != nil {
 		return err
@@ -186,21 +189,22 @@ func callback(state string, answers chan<- url.Values) http.Handler {
 	return mux
 }
 
-// signOut ends the session, at the gateway and here.
+// signOut ends the session, at the gateway and here: here also where the gateway cannot
+// be told, for the user wants it gone.
 func (a *app) signOut(ctx context.Context) error {
 	session, err := a.keep.load()
 	if err != nil {
 		return err
 	}
-	m, err := a.discover(ctx)
-	if err != nil {
-		return err
-	}
-	if err := a.revoke(ctx, m, session); err != nil {
-		return err
+	m, problem := a.discover(ctx)
+	if problem == nil {
+		problem = a.revoke(ctx, m, session)
 	}
 	if err := a.keep.erase(); err != nil {
-		return err
+		return errors.Join(err, problem)
+	}
+	if problem != nil {
+		return fmt.Errorf("the session is forgotten here, but the gateway may not know: %w", problem)
 	}
 	fmt.Fprintln(a.out, "You are signed out.")
 	return nil

@@ -41,7 +41,8 @@ func secureURL(s string) error {
 	}
 }
 
-// origin wants a secureURL without a path.
+// origin wants a secureURL without a path. The scheme's own port is left out, as browsers
+// do, and clients that compare issuers.
 func origin(s string) (*url.URL, error) {
 	if err := secureURL(s); err != nil {
 		return nil, err
@@ -49,6 +50,9 @@ func origin(s string) (*url.URL, error) {
 	u, err := url.Parse(strings.ToLower(strings.TrimSuffix(s, "/")))
 	if err != nil || u.Path != "" {
 		return nil, errors.New("must be scheme and host alone, without a path")
+	}
+	if port := u.Port(); port == "" || u.Scheme+port == "https443" || u.Scheme+port == "http80" {
+		u.Host = strings.TrimSuffix(u.Host, ":"+port)
 	}
 	return u, nil
 }

@@ -100,9 +100,22 @@ func TestProductionDefaults(t *testing.T) {
 	}
 }
 
+func TestThePublicURLIsAnOriginAsBrowsersWriteIt(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{
+		"https://Gate.example.com/": "https://gate.example.com", "https://gate.example.com:443": "https://gate.example.com",
+		"https://gate.example.com:": "https://gate.example.com", "https://gate.example.com:80": "https://gate.example.com:80",
+		"http://localhost:80": "http://localhost", "http://[::1]:8080": "http://[::1]:8080", "http://[::1]:80/": "http://[::1]",
+	} {
+		if c, err := load(t, map[string]string{"PUBLIC_URL": given}); err != nil || c.PublicURL.String() != want {
+			t.Errorf("%s: got %v, %v, want %s", given, c.PublicURL, err, want)
+		}
+	}
+}
+
 func TestTheClientsThatAreNativeApps(t *testing.T) {
 	t.Parallel()
-	for value, want := range map[string][]string{"": {"native"}, "com.example.app, cli": {"com.example.app", "cli"}} {
+	for value, want := range map[string][]string{"": {"native"}, "com.example.app, cli": {"com.example.app", "cli"}, ",": nil} {
 		c, err := load(t, map[string]string{"NATIVE_CLIENT_IDS": value})
 		if err != nil || !slices.Equal(c.NativeClients, want) {
 			t.Errorf("%q: got %q, %v, want %q", value, c.NativeClients, err, want)

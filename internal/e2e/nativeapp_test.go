@@ -76,8 +76,25 @@ func TestTheNativeExampleTellsWhatToDo(t *testing.T) {
 	c.says(t, 1, "not signed in: galaxygate-native sign-in", "query", "{ viewer { id } }")
 	c.says(t, 1, "is the gateway running?", "sign-in", "--gateway", "http://"+freeAddress(t))
 	c.says(t, 1, "calls itself", "sign-in", "--gateway", strings.Replace(c.w.url, "127.0.0.1", "localhost", 1))
+	for _, gateway := range []string{"http://gate.example.com", "gate.example.com", "ftp://127.0.0.1", "https:", ""} {
+		c.says(t, 1, "no gateway's address", "whoami", "--gateway", gateway)
+	}
 	c.says(t, 2, "consent SCOPE", "consent")
 	c.says(t, 0, "sign-out", "--help")
+	c.showsNone(t, session)
+}
+
+// TestTheNativeExampleForgetsWhatTheUserWantsGone signs out while the gateway is away.
+func TestTheNativeExampleForgetsWhatTheUserWantsGone(t *testing.T) {
+	t.Parallel()
+	c := newCommandLine(t)
+	c.signsIn(t, &devrollup.Visitor{Person: "alice"}, "sign-in")
+	session := c.session(t)
+	c.w.stop(t)
+	c.says(t, 1, "forgotten here", "sign-out")
+	if _, err := os.Stat(c.file(t)); err == nil {
+		t.Error("the file is there after sign-out")
+	}
 	c.showsNone(t, session)
 }
 
@@ -87,6 +104,13 @@ func TestTheNativeExampleEndsByItself(t *testing.T) {
 	c := newCommandLine(t)
 	c.says(t, 1, "did not come back in time", "sign-in", "--timeout", "1s")
 	c.opened(t)
+
+	nowhere := c.command("sign-in")
+	nowhere.cmd.Env = []string{"GALAXYGATE_URL=" + c.w.url} // no place to keep a session in
+	nowhere.start(t)
+	if said := nowhere.ends(t, 1, "HOME"); strings.Contains(said, "browser") {
+		t.Errorf("the user signs in for nothing: %s", said)
+	}
 
 	running := c.begin(t, "sign-in")
 	redirect := queryOf(t, c.opened(t)).Get("redirect_uri")
@@ -155,6 +179,10 @@ type commanded struct {
 
 func (c *commandLine) begin(t *testing.T, args ...string) *commanded {
 	t.Helper()
+	return c.command(args...).start(t)
+}
+
+func (c *commandLine) command(args ...string) *commanded {
 	cmd := exec.Command(c.binary, args...)
 	cmd.Env = []string{
 		"HOME=" + c.home, "XDG_CONFIG_HOME=" + c.home, "GALAXYGATE_URL=" + c.w.url,
@@ -163,10 +191,15 @@ func (c *commandLine) begin(t *testing.T, args ...string) *commanded {
 	running := &commanded{cmd: cmd, out: &buffer{}, all: &c.said}
 	cmd.Stdout, cmd.Stderr = running.out, running.out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	return running
+}
+
+func (r *commanded) start(t *testing.T) *commanded {
+	t.Helper()
+	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return running
+	return r
 }
 
 // ends waits for the command's end, and returns what it has said.

@@ -14,9 +14,9 @@ const minCompressed = 1024
 // stream of events goes as it is, each when it is flushed.
 //
 // What is compressed can be guessed from its size, by who can put guesses beside
-// it and see many sizes (BREACH). Here that yields nothing: no answer has a secret
-// in it, neither token nor code, a page's nonce is another each time, and no
-// foreign page can have answers made for a user at all (refuseForeign).
+// it and see many sizes (BREACH). Here that yields nothing: what is secret in an answer,
+// an app's token or code, a page's nonce, is another each time, and no foreign page
+// can have answers made for a user at all (refuseForeign).
 func compress(next http.Handler) http.Handler {
 	wrap, err := gzhttp.NewWrapper(
 		gzhttp.MinSize(minCompressed),

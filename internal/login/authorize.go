@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"galaxygate/internal/redirect"
 	"galaxygate/internal/scope"
 )
 
@@ -101,6 +102,19 @@ func repeated(parameters url.Values) bool {
 
 // knows reports whether the client is a native app's.
 func (h *Handler) knows(client string) bool { return slices.Contains(h.Clients, client) }
+
+// vouched reports whether the host of the redirect URI vouches for who gets the code. On
+// the device itself nobody does (RFC 8252, section 8.6). Nor where pages have the cookie:
+// a script that does not belong there cannot read that, and must not get a token of its
+// own instead without the user's seeing anything.
+func (h *Handler) vouched(redirectURI string) bool {
+	u, err := url.Parse(redirectURI)
+	if err != nil || u.Scheme != "https" || redirect.IsLoopback(u.Hostname()) {
+		return false
+	}
+	origin := "https://" + strings.TrimSuffix(strings.ToLower(u.Host), ":443")
+	return origin != h.issuer() && !slices.Contains(h.Pages, origin)
+}
 
 // backToApp sends the browser to the app's redirect URI, which stays as it is, with the
 // answer, the app's state, and who is answering (RFC 9207).

@@ -45,11 +45,12 @@ type Handler struct {
 	PublicURL *url.URL
 	Returns   redirect.Rules // where sign-in may return to beside PublicURL
 	Clients   []string       // the client IDs of native apps
+	Pages     []string       // the origins of pages that may call with the cookie, beside PublicURL
 	Scopes    []string       // asked for at every sign-in
 	Now       func() time.Time
 	Logger    *slog.Logger
 
-	running background.Group // sign-ins whose attempt is spent
+	running background.Group // what goes on when its client has left
 }
 
 // Routes returns the handler's paths, as patterns of http.ServeMux.
@@ -114,8 +115,8 @@ func (h *Handler) login(w http.ResponseWriter, r *http.Request) {
 }
 
 // begin sends the browser to the provider to sign in as the attempt says, which is
-// filled here with what is random. Nobody vouches for who listens at a redirect URI on
-// the device itself, so that the user is asked each time (RFC 8252, section 8.6).
+// filled here with what is random. The user is asked each time where nobody vouches for
+// the app.
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request, a Attempt) {
 	a.State, a.Nonce, a.Verifier = secret.Random(), secret.Random(), secret.Random()
 	a.Browser = h.browser(w, r)
@@ -125,7 +126,7 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request, a Attempt) {
 		Nonce:    a.Nonce,
 		Verifier: a.Verifier,
 		Scopes:   a.Scopes,
-		Consent:  a.App != nil && !strings.HasPrefix(a.App.RedirectURI, "https:"),
+		Consent:  a.App != nil && !h.vouched(a.App.RedirectURI),
 	})
 	if err != nil {
 		h.fail(w, r, a, providerFailure(err))
@@ -155,7 +156,10 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s, ok := session.FromContext(r.Context()); ok {
-		_, err := h.Sessions.End(r.Context(), s.UserID, s.ID, session.LoggedOut)
+		// A page that is left at once has signed out all the same.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), endLimit)
+		defer cancel()
+		_, err := h.Sessions.End(ctx, s.UserID, s.ID, session.LoggedOut)
 		if err != nil && !errors.Is(err, session.ErrNotFound) {
 			h.Logger.ErrorContext(r.Context(), "session not ended", "session_id", s.ID, "error", err)
 			h.page(w, r, storeAway)

@@ -6,6 +6,9 @@ import "net/http"
 func (h *Handler) metadata(w http.ResponseWriter, r *http.Request) {
 	public := []string{"none"}
 	w.Header().Set("Cache-Control", "public, max-age=3600")
+	for _, name := range []string{"Set-Cookie", "WWW-Authenticate"} {
+		w.Header().Del(name) // a cache that many share would give it to all of them
+	}
 	h.writeJSON(w, r, http.StatusOK, map[string]any{
 		"issuer":                                         h.issuer(),
 		"authorization_endpoint":                         h.PublicURL.JoinPath(authorizePath).String(),

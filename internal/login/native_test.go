@@ -24,7 +24,8 @@ import (
 // redirects are what the desk allows.
 var redirects = []string{
 	"https://app.example.com/signed-in", "https://app.example.com/with?own=query&a=%20b", "https://app.example.com/below/*",
-	"com.example.app:/signed-in", "http://127.0.0.1/signed-in",
+	"com.example.app:/signed-in", "http://127.0.0.1/signed-in", "https://127.0.0.1:5000/signed-in", "https://localhost/signed-in",
+	"https://pages.example.com/signed-in", "https://Pages.example.com:443/signed-in", "https://gate.example.com/signed-in",
 }
 
 const (
@@ -179,8 +180,11 @@ func TestAnAppIsToldWhatIsWrongWithItsRequest(t *testing.T) {
 func TestTheProviderAsksWhereNobodyVouchesForTheApp(t *testing.T) {
 	t.Parallel()
 	d := open(t)
+	d.Pages = []string{"https://pages.example.com"}
 	for address, want := range map[string]bool{
 		appRedirect: true, "http://127.0.0.1:5000/signed-in": true, "https://app.example.com/signed-in": false,
+		"https://127.0.0.1:5000/signed-in": true, "https://localhost/signed-in": true,
+		"https://pages.example.com/signed-in": true, "https://Pages.example.com:443/signed-in": true, "https://gate.example.com/signed-in": true,
 	} {
 		d.authorize(map[string]string{"redirect_uri": address, "scope": "erc_4337"})
 		if d.provider.consent != want || !slices.Equal(d.provider.asked, []string{"openid", "email", "erc_4337"}) {
@@ -451,6 +455,38 @@ func TestRevokingATokenEndsItsSession(t *testing.T) {
 	}
 }
 
+// ending is a store of sessions whose client leaves when it has answered.
+type ending struct {
+	session.Store
+	leave func()
+}
+
+func (e ending) Session(ctx context.Context, tokenHash []byte, now time.Time) (session.Session, error) {
+	defer e.leave()
+	return e.Store.Session(ctx, tokenHash, now)
+}
+
+func TestWhoSignsOutNeedNotWait(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	real := d.Sessions.Store
+	for _, path := range []string{"/auth/revoke", "/auth/logout"} {
+		token, _ := d.fetch(t, d.code(t))
+		ctx, cancel := context.WithCancel(t.Context())
+		d.Sessions.Store = ending{real, cancel}
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "https://gate.example.com"+path, strings.NewReader("token="+token))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if path == "/auth/logout" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		d.http.ServeHTTP(httptest.NewRecorder(), r)
+		d.Sessions.Store = real
+		if _, err := d.holder(t, token); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("%s: afterwards: got %v", path, err)
+		}
+	}
+}
+
 func TestRevocationsThatAreRefused(t *testing.T) {
 	t.Parallel()
 	d := open(t)
@@ -486,5 +522,26 @@ func TestMetadata(t *testing.T) {
 	if got["issuer"] != "https://gate.example.com" || got["token_endpoint"] != "https://gate.example.com/auth/token" ||
 		resp.Header.Get("Content-Type") != "application/json" || !strings.Contains(resp.Header.Get("Cache-Control"), "max-age") {
 		t.Errorf("got %v with %v", got, resp.Header)
+	}
+}
+
+// TestMetadataIsForEverybody wants what was set for one browser before, which cookie it
+// is to forget, to be in no answer that shared caches keep.
+func TestMetadataIsForEverybody(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.cookies["__Host-galaxygate"] = &http.Cookie{Name: "__Host-galaxygate", Value: "ended"}
+	if got := d.send(http.MethodGet, "/").Header.Get("Set-Cookie"); got == "" {
+		t.Error("elsewhere the browser keeps the cookie")
+	}
+	d.cookies["__Host-galaxygate"] = &http.Cookie{Name: "__Host-galaxygate", Value: "ended"}
+	if got := d.send(http.MethodGet, "/.well-known/oauth-authorization-server").Header.Get("Set-Cookie"); got != "" {
+		t.Errorf("got the cookie %q", got)
+	}
+	r := httptest.NewRequest(http.MethodGet, "https://gate.example.com/.well-known/oauth-authorization-server", nil)
+	r.Header.Set("Authorization", "Bearer ended")
+	recorder := httptest.NewRecorder()
+	if d.http.ServeHTTP(recorder, r); recorder.Header().Get("WWW-Authenticate") != "" {
+		t.Errorf("got %v", recorder.Header())
 	}
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // revoke ends the session of a token (RFC 7009). A token that is unknown and one whose
-// session has ended are answered as one that ends now: nobody can use it any more.
+// session has ended are answered as one that ends now: nobody can use it any more. An
+// app that does not wait for the answer has signed out all the same.
 func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) {
 	form, problem := h.clientForm(w, r)
 	if problem == nil && form.Get("token") == "" {
@@ -23,7 +24,13 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, problem)
 		return
 	}
-	if err := h.end(r.Context(), secret.New(form.Get("token"))); err != nil {
+	h.running.Do(func() { h.endFor(w, r, secret.New(form.Get("token"))) })
+}
+
+func (h *Handler) endFor(w http.ResponseWriter, r *http.Request, token secret.Text) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), endLimit)
+	defer cancel()
+	if err := h.end(ctx, token); err != nil {
 		h.Logger.ErrorContext(r.Context(), "session not revoked", "error", err)
 		h.refuse(w, r, storeFailed())
 		return

@@ -18,9 +18,9 @@ import (
 // codeLife is how long an app has from the callback until it fetches its session.
 const codeLife = time.Minute
 
-// redeemLimit is how long the use of a code may take: a replay is answered when the
-// session that it ends is over everywhere.
-const redeemLimit = 15 * time.Second
+// endLimit is how long it may take until a session is over everywhere, which a
+// revocation and a replay of a code wait for.
+const endLimit = 15 * time.Second
 
 // tokenAnswer is a session's token as OAuth has it (RFC 6749, section 5.1).
 type tokenAnswer struct {
@@ -62,7 +62,7 @@ func checkGrant(form url.Values) *oauthError {
 // redeem uses the code, which is a use of it also where the client does not wait for
 // the answer, forgot what the code is bound to, or is none that is known (any more).
 func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, form url.Values) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), redeemLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), endLimit)
 	defer cancel()
 	redemption := Redemption{Code: Code{
 		Code:        secret.New(form.Get("code")),

@@ -30,6 +30,16 @@ func attemptPlace(stateHash []byte) vault.Place {
 	return vault.Place{Table: "sign_in_attempts", Row: hex.EncodeToString(stateHash), Column: "sealed"}
 }
 
+// browserHash is by what, beside its state, an attempt is found: the cookie's hash, and
+// for an app's attempt another. A replica of a version before there were apps does not
+// find that: it would sign the browser in.
+func browserHash(browser secret.Text, app bool) []byte {
+	if app {
+		return secret.New("app " + browser.Reveal()).Hash()
+	}
+	return browser.Hash()
+}
+
 const insertAttemptSQL = `
 INSERT INTO sign_in_attempts (state_hash, browser_hash, sealed, expires_at) VALUES (?, ?, ?, ?)`
 
@@ -46,12 +56,12 @@ func (db *DB) SaveAttempt(ctx context.Context, a login.Attempt) error {
 	if err != nil {
 		return err
 	}
-	_, err = db.exec(ctx, db.write, insertAttemptSQL, state, a.Browser.Hash(), sealed, stamp(a.ExpiresAt))
+	_, err = db.exec(ctx, db.write, insertAttemptSQL, state, browserHash(a.Browser, a.App != nil), sealed, stamp(a.ExpiresAt))
 	return explain(ctx, "save sign-in attempt", err)
 }
 
 const takeAttemptSQL = `
-DELETE FROM sign_in_attempts WHERE state_hash = ? AND browser_hash = ? AND expires_at > ?
+DELETE FROM sign_in_attempts WHERE state_hash = ? AND browser_hash IN (?, ?) AND expires_at > ?
 RETURNING sealed, expires_at`
 
 // TakeAttempt implements login.Store.
@@ -62,7 +72,7 @@ func (db *DB) TakeAttempt(ctx context.Context, state, browser secret.Text, now t
 	}
 	hash := state.Hash()
 	err := db.transact(ctx, func(tx *sqlx.Tx) error {
-		return db.get(ctx, tx, &row, takeAttemptSQL, hash, browser.Hash(), stamp(now))
+		return db.get(ctx, tx, &row, takeAttemptSQL, hash, browserHash(browser, false), browserHash(browser, true), stamp(now))
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return login.Attempt{}, login.ErrNoAttempt

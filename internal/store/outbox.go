@@ -131,7 +131,7 @@ func (db *DB) WatchRevocations() (wake <-chan struct{}, stop func()) {
 const claimRevocationSQL = `
 UPDATE revocations SET due_at = {later}, attempts = attempts + 1
  WHERE id = (SELECT id FROM revocations WHERE kind = ? AND due_at <= {now}
-              ORDER BY due_at LIMIT 1 {for update skip locked})
+              ORDER BY due_at, attempts LIMIT 1 {for update skip locked})
 RETURNING id, kind, user_id, grant_id, sealed, attempts, created_at, {now} AS store_now`
 
 // ClaimRevocation implements grant.Claims.

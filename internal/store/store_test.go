@@ -299,3 +299,33 @@ func TestURLThatIsNoneIsRefusedWithoutQuotingIt(t *testing.T) {
 		})
 	}
 }
+
+// TestAVersionBeforeAppsLeavesTheirAttempts takes attempts as that version did.
+func TestAVersionBeforeAppsLeavesTheirAttempts(t *testing.T) {
+	t.Parallel()
+	for name, database := range databases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := database(t)
+			db := open(t, url, testdb.NewVault(t))
+			for _, app := range []*login.App{nil, {Client: "native"}} {
+				a := newAttempt()
+				a.App = app
+				if err := db.SaveAttempt(t.Context(), a); err != nil {
+					t.Fatal(err)
+				}
+				taken, err := raw(t, url).ExecContext(t.Context(),
+					"DELETE FROM sign_in_attempts WHERE state_hash = $1 AND browser_hash = $2", a.State.Hash(), a.Browser.Hash())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n, err := taken.RowsAffected(); (n == 1) != (app == nil) || err != nil {
+					t.Errorf("app %v: got %d, %v", app, n, err)
+				}
+				if _, err := db.TakeAttempt(t.Context(), a.State, a.Browser, time.Now()); errors.Is(err, login.ErrNoAttempt) != (app == nil) {
+					t.Errorf("app %v: then got %v", app, err)
+				}
+			}
+		})
+	}
+}

@@ -56,6 +56,15 @@ func attemptTests() map[string]func(*fixture) {
 			f.must(err)
 			f.same("attempt", got, a)
 		},
+		"another browser does not get the attempt for an app": func(f *fixture) {
+			a := f.attempt()
+			a.State, a.App = secret.Random(), &login.App{Client: "native"}
+			f.must(f.SaveAttempt(f.t.Context(), a))
+			for _, browser := range []secret.Text{secret.Random(), {}} {
+				_, err := f.TakeAttempt(f.t.Context(), a.State, browser, f.now)
+				f.noAttempt(err)
+			}
+		},
 		"an unknown state has no attempt": func(f *fixture) {
 			a := f.attempt()
 			_, err := f.TakeAttempt(f.t.Context(), secret.Random(), a.Browser, f.now)
