@@ -47,6 +47,29 @@ async function signOut(page) {
   assert.equal(await text(page, '.graphiql-response'), '', 'Bob\'s answer is left');
 }
 
+/** Any site may open the page that a sign-in ends on, and say there that it failed. */
+async function believeNoStranger(page, context, watch) {
+  await rollup.expire({ person: 'bob', consent: true });
+  const [popup] = await Promise.all([context.waitForEvent('page'), page.getByRole('link', { name: 'Sign in', exact: true }).click()]);
+  await popup.locator('#decision-allow').waitFor();
+  const heard = page.evaluate(() => new Promise((resolve) => {
+    new BroadcastChannel('galaxygate-sign-in').onmessage = ({ data }) => { if (data.done) resolve(data.error); };
+  }));
+  const stranger = await context.newPage();
+  await watch.excuse(/Scripts may close only/, async () => {
+    const refusal = stranger.waitForEvent('console'); // to close itself: nobody's script has opened it
+    await stranger.goto(`${base}/-/playground/done?error=access_denied`);
+    assert.equal(await heard, 'access_denied');
+    await refusal;
+    await stranger.close();
+  });
+  assert.match(await page.locator('#notices').innerText(), /Go on in the window/);
+  await popup.locator('#decision-allow').click();
+  await signedIn(page, 'Bob Example');
+  await page.waitForFunction(() => document.getElementById('notices').innerText === '');
+  await signOut(page);
+}
+
 async function sendWhatCannotBeSent(page) {
   await typeHeaders(page, { 'not a name': 'of a header' });
   const { errors: [{ message }] } = await run(page);
@@ -91,7 +114,7 @@ async function beRefusedForAWhile(page, context, watch) {
 await inBrowser(async (context, watch) => {
   const page = context.pages()[0];
   await open(page, base);
-  for (const story of [leaveNothingToTheNext, signOut, sendWhatCannotBeSent, beRefusedForAWhile]) {
+  for (const story of [leaveNothingToTheNext, signOut, believeNoStranger, sendWhatCannotBeSent, beRefusedForAWhile]) {
     const began = performance.now();
     await story(page, context, watch);
     console.log(`${story.name}: ${Math.round(performance.now() - began)} ms`);

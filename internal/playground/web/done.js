@@ -6,4 +6,5 @@ const channel = new BroadcastChannel(channelName);
 channel.addEventListener('message', ({ data }) => {
   if (data.heard) window.close();
 });
-channel.postMessage({ done: true, error: new URLSearchParams(location.search).get('error') ?? '' });
+const query = new URLSearchParams(location.search);
+channel.postMessage({ done: true, mark: query.get('mark'), error: query.get('error') ?? '' });

@@ -29,6 +29,7 @@ export class SignIn {
   #settled;
   #changed;
   #pending = null; // takes the notice away that says to go on in the other window
+  #mark; // of the sign-in that was begun last: any site may open the page that one ends on
 
   /**
    * settled() is waited for before the page itself is left; changed() is called when
@@ -41,7 +42,7 @@ export class SignIn {
     channel.addEventListener('message', ({ data }) => {
       if (!data.done) return;
       channel.postMessage({ heard: true });
-      this.#end(data.error);
+      this.#end(data);
     });
   }
 
@@ -58,7 +59,8 @@ export class SignIn {
       return;
     }
     try {
-      other.location.href = await address(donePage);
+      this.#mark = crypto.randomUUID();
+      other.location.href = await address(`${donePage}?mark=${this.#mark}`);
     } catch (error) {
       other.close();
       throw error;
@@ -76,9 +78,9 @@ export class SignIn {
     location.assign(target);
   }
 
-  #end(error) {
-    const mine = this.pending;
-    this.cancel();
+  #end({ mark, error }) {
+    const mine = this.pending && mark === this.#mark;
+    if (mine || !error) this.cancel();
     if (mine && error) {
       const known = byId('sign-in-errors').content;
       const text = known.querySelector(`[data-code="${CSS.escape(error)}"]`) ?? known.querySelector('[data-code=""]');
