@@ -30,7 +30,7 @@ func runNode(t *testing.T, script string, env []string, args ...string) string {
 	if _, err := os.Stat(filepath.Join("node", "node_modules", ".package-lock.json")); err != nil {
 		lacking(t, err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, append([]string{script}, args...)...)
 	cmd.Dir = "node"

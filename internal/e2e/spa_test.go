@@ -45,7 +45,7 @@ func buildApp(t *testing.T, gateway string) string {
 	output := filepath.Join(t.TempDir(), "dist")
 	cmd := exec.CommandContext(ctx, "npm", "run", "build", "--", "--outDir", output)
 	cmd.Dir = theApp
-	cmd.Env = append(os.Environ(), "VITE_GATEWAY="+gateway)
+	cmd.Env = append(os.Environ(), "VITE_GATEWAY="+gateway+"/") // as people write addresses
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build the app: %v\n%s", err, out)
 	}

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'react';
 import { useQuery } from 'urql';
 import { AccountsDocument } from './gql/graphql';
+import { Picture } from './Picture';
 import { Troubles } from './Troubles';
 
 const pageSize = 3;
@@ -21,7 +22,7 @@ export function Accounts() {
 type PageProps = { after: string | null; last: boolean; more: (after: string) => void };
 
 function Page({ after, last, more }: PageProps) {
-  const [{ data, error }, ask] = useQuery({ query: AccountsDocument, variables: { first: pageSize, after } });
+  const [{ data, error, fetching }, ask] = useQuery({ query: AccountsDocument, variables: { first: pageSize, after } });
   const page = data?.viewer?.connectedAccounts;
   const list = useRef<HTMLUListElement>(null);
   const arrived = after !== null && page !== undefined;
@@ -33,12 +34,13 @@ function Page({ after, last, more }: PageProps) {
       <ul ref={list} tabIndex={-1} aria-label={after === null ? 'Accounts' : 'More accounts'}>
         {page?.nodes.map(({ id, icon, title, rawType, identifier }) => (
           <li key={id}>
-            {icon && <img src={icon} alt="" width="32" height="32" />}
+            <Picture src={icon} size={32} />
             <div>{title ?? rawType}<small>{identifier}</small></div>
           </li>
         ))}
       </ul>
-      <Troubles error={error} retry={() => ask({ requestPolicy: 'network-only' })} />
+      {after === null && page?.nodes.length === 0 && <p>You share none.</p>}
+      <Troubles error={error} fetching={fetching} retry={() => ask({ requestPolicy: 'network-only' })} />
       {last && page?.pageInfo.hasNextPage && page.pageInfo.endCursor && (
         <button type="button" onClick={() => more(page.pageInfo.endCursor!)}>More accounts</button>
       )}

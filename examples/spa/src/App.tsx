@@ -23,7 +23,7 @@ export function App({ notice }: { notice: string }) {
 
 function Visit({ notice, ended }: { notice: string; ended: (notice: string) => void }) {
   const [{ data, error, fetching }, ask] = useQuery({ query: ViewerDocument });
-  const troubles = <Troubles error={error} retry={() => ask({ requestPolicy: 'network-only' })} />;
+  const troubles = <Troubles error={error} fetching={fetching} retry={() => ask({ requestPolicy: 'network-only' })} />;
   const viewer = data?.viewer;
   return (
     <>

@@ -14,7 +14,7 @@ export function ConsentButton({ missing }: { missing: string[] }) {
 }
 
 function Missing({ scopes }: { scopes: string[] }) {
-  const [{ data, error }, ask] = useQuery({ query: ConsentDocument, variables: { scopes, returnTo: here } });
+  const [{ data, error, fetching }, ask] = useQuery({ query: ConsentDocument, variables: { scopes, returnTo: here } });
   const url = data?.viewer?.authorization.consentUrl;
   return (
     <>
@@ -23,7 +23,7 @@ function Missing({ scopes }: { scopes: string[] }) {
           <li key={name}><div>{description}<small>{name}</small></div></li>
         ))}
       </ul>
-      <Troubles error={error} retry={ask} />
+      <Troubles error={error} fetching={fetching} retry={ask} />
       {url && <a className="button" href={url}>Continue</a>}
     </>
   );

@@ -1,5 +1,6 @@
 import { useMutation } from 'urql';
 import { SignOutDocument, type ViewerQuery } from './gql/graphql';
+import { Picture } from './Picture';
 import { Troubles } from './Troubles';
 
 type Ended = { ended: (notice: string) => void };
@@ -8,7 +9,7 @@ type Ended = { ended: (notice: string) => void };
 export function Header({ viewer, ended }: { viewer: ViewerQuery['viewer'] | undefined } & Ended) {
   return (
     <header>
-      {viewer?.picture && <img src={viewer.picture} alt="" width="48" height="48" />}
+      {viewer?.picture && <Picture src={viewer.picture} size={48} />}
       <h1>{viewer?.name ?? 'Your identity'}</h1>
       {viewer && <SignOut ended={ended} />}
     </header>

@@ -8,7 +8,7 @@ import { Sessions } from './Sessions';
 type Props = { viewer: NonNullable<ViewerQuery['viewer']>; troubles: ReactNode; ended: (notice: string) => void };
 
 export function Home({ viewer, troubles, ended }: Props) {
-  useSessionEnd(ended);
+  useSessionEnd(viewer.id, ended);
   return (
     <>
       <section aria-labelledby="you">

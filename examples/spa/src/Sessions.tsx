@@ -9,7 +9,7 @@ import { Troubles } from './Troubles';
 const changes = { additionalTypenames: ['Session'] };
 
 export function Sessions() {
-  const [{ data, error }, ask] = useQuery({ query: SessionsDocument });
+  const [{ data, error, fetching }, ask] = useQuery({ query: SessionsDocument });
   const [one, endOne] = useMutation(EndSessionDocument);
   const [others, endOthers] = useMutation(EndOtherSessionsDocument);
   const [done, setDone] = useState('');
@@ -37,7 +37,7 @@ export function Sessions() {
           </li>
         ))}
       </ul>
-      <Troubles error={error} retry={() => ask({ requestPolicy: 'network-only' })} />
+      <Troubles error={error} fetching={fetching} retry={() => ask({ requestPolicy: 'network-only' })} />
       <Troubles error={one.error ?? others.error} />
       <p role="status">{done}</p>
       {sessions.length > 1 && (

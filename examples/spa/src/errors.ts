@@ -15,13 +15,13 @@ const patience = 5; // seconds, where nobody says when to come again
 /** What an answer's errors come to, each once: one service that is away fails many fields. */
 export function troublesOf(error: CombinedError): Trouble[] {
   if (error.networkError) return [{ kind: 'later', text: 'The gateway does not answer.', seconds: patience }];
-  const all = error.graphQLErrors.map(({ message, extensions }) => troubleOf(message, extensions, error));
+  const all = error.graphQLErrors.map(({ message, extensions }) => troubleOf(message, extensions));
   const missing = new Set(all.flatMap((trouble) => (trouble.kind === 'consent' ? trouble.missing : [])));
   const each = all.map((trouble) => (trouble.kind === 'consent' ? { ...trouble, missing: [...missing] } : trouble));
   return [...new Map(each.map((trouble) => [trouble.text, trouble])).values()];
 }
 
-function troubleOf(message: string, extensions: Record<string, unknown>, { response }: CombinedError): Trouble {
+function troubleOf(message: string, extensions: Record<string, unknown>): Trouble {
   const { code, missingScopes, service, retryAfter, upstreamMessage } = extensions;
   const seconds = Number(retryAfter ?? patience);
   switch (code) {
@@ -35,14 +35,10 @@ function troubleOf(message: string, extensions: Record<string, unknown>, { respo
     case 'UPSTREAM_RATE_LIMITED':
       return { kind: 'later', text: `${services[String(service)]} takes no more requests now.`, seconds };
     case 'RATE_LIMITED':
-      return { kind: 'later', text: 'These were too many requests.', seconds: waitOf(response as Response) };
+      return { kind: 'later', text: 'These were too many requests.', seconds };
     case 'INTERNAL_SERVER_ERROR': // with retryAfter, the gateway's own database is away
       return retryAfter ? { kind: 'later', text: message, seconds } : { text: message };
     default: // neither the user nor the page can do better
       return { text: upstreamMessage ? `${message} ${String(upstreamMessage)}` : message };
   }
-}
-
-function waitOf(response: Response) {
-  return Number(response.headers.get('Retry-After') ?? patience);
 }

@@ -3,7 +3,7 @@ import { persistedExchange } from '@urql/exchange-persisted';
 import type { DocumentNode } from 'graphql';
 import { cacheExchange, Client, fetchExchange } from 'urql';
 
-export const gateway = import.meta.env.VITE_GATEWAY ?? 'http://localhost:8080';
+export const gateway = (import.meta.env.VITE_GATEWAY ?? 'http://localhost:8080').replace(/\/+$/, '');
 
 /** The name that generate.mjs gave to a document. */
 export function idOf(document: DocumentNode) {

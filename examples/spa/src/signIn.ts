@@ -32,7 +32,7 @@ export function onPopupReturn(returned: (query: string) => void) {
 export function signInError(query: string) {
   switch (new URLSearchParams(query).get('error')) {
     case null: return '';
-    case 'access_denied': return 'You declined, so nobody is signed in.';
+    case 'access_denied': return 'You declined, so nothing has changed.';
     case 'temporarily_unavailable': return 'Sign-in is not possible at the moment. Try again in a while.';
     default: return 'Sign-in did not work. Try again.';
   }

@@ -104,6 +104,12 @@ async function signsInWithPartAndThenMore(page, context) {
 
   await page.keyboard.press('Enter');
   await dialog.getByRole('link', { name: 'Continue' }).click();
+  await page.locator('#decision-deny').click();
+  await says('You declined, so nothing has changed.').waitFor();
+  await alice.waitFor();
+
+  await accounts.getByRole('button', { name: 'Share more' }).click();
+  await dialog.getByRole('link', { name: 'Continue' }).click();
   await consent(page, { known: true, without: ['email'] });
   await accounts.getByText('alice.eth').waitFor();
   await page.getByRole('region', { name: 'You' }).getByRole('button', { name: 'Share more' }).click();
@@ -245,6 +251,113 @@ async function followsWhoeverSignsIn(page, context) {
   await tab.close();
 }
 
+/** Tells the page that it is seen, or not: a Chromium without a screen takes every tab for seen. */
+const seen = (page, is) => page.evaluate((hidden) => {
+  Object.defineProperty(document, 'hidden', { configurable: true, value: hidden });
+  document.dispatchEvent(new Event('visibilitychange'));
+}, !is);
+
+/** By HTTP/1.1 there are six connections for all tabs. A tab that is not seen keeps none, and catches up when it is. */
+async function sharesConnectionsWithManyTabs(page, context) {
+  const tabs = [];
+  for (let last = page; tabs.length < 7; tabs.push(last)) {
+    await seen(last, false);
+    last = await context.newPage();
+    await last.goto(app);
+    await at(last).alice.waitFor();
+  }
+  const bobs = tabs.at(-1);
+  await rollup.expire({ consent: true });
+  await bobs.goto(`${gateway}/auth/login?return_to=${app}/`);
+  await bobs.locator('#decision-switch').click();
+  await consent(bobs, { person: 'bob' });
+  await bobs.getByRole('heading', { name: 'Bob Example' }).waitFor();
+  await seen(bobs, false);
+
+  await at(page).alice.waitFor();
+  await seen(page, true);
+  await page.getByRole('heading', { name: 'Bob Example' }).waitFor();
+  assert.equal(await page.getByText('alice').count(), 0);
+  await Promise.all(tabs.map((tab) => tab.close()));
+}
+
+/** The browser keeps pages for the way back, as they were. */
+async function showsNothingOldOnTheWayBack(page, context) {
+  const { signIn, signOut } = at(page);
+  await at(page).sessions.getByText('this one').waitFor();
+  await page.evaluate(() => { window.old = true; });
+  await page.goto('data:text/html,elsewhere');
+  const tab = await context.newPage();
+  await tab.goto(app);
+  await at(tab).signOut.click();
+  await at(tab).signIn.waitFor();
+  await tab.close();
+  await page.goBack({ waitUntil: 'commit' });
+  await page.waitForFunction(() => !window.old);
+  await signIn.waitFor();
+  assert.equal(await signOut.count(), 0);
+  await rollup.expire({ consent: true });
+  await signIn.click();
+  await page.locator('#decision-switch').click();
+  await consent(page);
+  await at(page).alice.waitFor();
+}
+
+/** Whatever the gateway may answer, the page stays a page. */
+async function showsWhateverComes(page) {
+  const long = 'Wolfeschlegelsteinhausenbergerdorff'.repeat(3);
+  const nowhere = `${app}/nowhere.png`;
+  const answers = async (change, shown) => {
+    await page.route(`${gateway}/graphql`, async (route) => {
+      const response = await route.fetch();
+      const json = await response.json();
+      if (json.data?.viewer) change(json.data.viewer);
+      await route.fulfill({ response, json }).catch(() => {}); // the page that asked may have gone
+    });
+    await page.reload();
+    await at(page).sessions.getByText('this one').waitFor();
+    await shown.waitFor();
+    await page.unrouteAll({ behavior: 'ignoreErrors' });
+  };
+  await answers((viewer) => {
+    if (viewer.name) Object.assign(viewer, { name: long, picture: null });
+    for (const account of viewer.connectedAccounts?.nodes ?? []) Object.assign(account, { title: long, icon: null });
+    for (const session of viewer.sessions?.nodes ?? []) session.userAgent = long;
+  }, at(page).accounts.getByText(long).first());
+  await fit(page, 'long names', 'long');
+
+  await answers(({ connectedAccounts: accounts }) => {
+    if (accounts) Object.assign(accounts, { nodes: [], pageInfo: { ...accounts.pageInfo, hasNextPage: false } });
+  }, at(page).accounts.getByText('You share none.'));
+  await fit(page, 'no accounts');
+
+  await answers((viewer) => { if (viewer.picture) viewer.picture = nowhere; }, page.locator('header .no-picture'));
+}
+
+/** Asks less and less often. */
+async function isPatientWithAGatewayInTrouble(page) {
+  await page.clock.install();
+  const troubled = { message: 'The store is away.', extensions: { code: 'INTERNAL_SERVER_ERROR', retryAfter: 1 } };
+  await page.route(`${gateway}/graphql`, async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, json: { errors: [troubled] } }).catch(() => {});
+  });
+  await page.addInitScript(() => {
+    window.pauses = [];
+    new MutationObserver(() => {
+      const [, pause] = /again in (\d+) s/.exec(document.body?.textContent) ?? [];
+      if (pause && pause !== window.pauses.at(-1)) window.pauses.push(pause);
+    }).observe(document, { subtree: true, childList: true, characterData: true });
+  });
+  await page.goto(app);
+  const pauses = () => page.evaluate(() => window.pauses);
+  while (!(await pauses()).includes('60')) await page.clock.runFor(1000);
+  assert.deepEqual(await pauses(), ['1', '2', '4', '8', '16', '32', '60']);
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+  await page.getByRole('button', { name: 'Try now' }).click();
+  await page.getByText(/urn:rollupid:identity/).waitFor();
+}
+
 async function livesWithAProviderThatIsAway(page) {
   const { alice, accounts, says } = at(page);
   const faults = { userinfo: { status: 503 }, token: { status: 503 }, galaxy: { reset: true } };
@@ -253,8 +366,8 @@ async function livesWithAProviderThatIsAway(page) {
   await says('Rollup does not answer.').waitFor();
   await fit(page, 'provider away', 'away');
   await rollup.reset();
-  await alice.waitFor({ timeout: 20_000 }); // it tries again by itself
-  await accounts.getByText('alice.eth').waitFor({ timeout: 20_000 });
+  await alice.waitFor({ timeout: 60_000 }); // it tries again by itself
+  await accounts.getByText('alice.eth').waitFor({ timeout: 60_000 });
 }
 
 async function livesWithAGatewayThatIsAway(page, watch) {
@@ -299,8 +412,12 @@ await inBrowser(async (context, watch) => {
   await signsInAgainWhereTheConsentIsSpent(page);
   console.log(`the page heard of its session's end ${await endsSessions(page)} ms after it was answered`);
   await followsWhoeverSignsIn(page, context);
+  await sharesConnectionsWithManyTabs(page, context);
+  await showsNothingOldOnTheWayBack(page, context);
+  await watch.excuse(away, () => showsWhateverComes(page));
   await livesWithAProviderThatIsAway(page);
   await livesWithAGatewayThatIsAway(page, watch);
+  await isPatientWithAGatewayInTrouble(page);
   assert.ok(sent.length > 20);
   for (const one of sent) assert.match(one, /^\?documentId=sha256%3A\w{64} $|^ (?!.*"query":).*"sha256Hash":"sha256:\w{64}"/);
-}, { ignoreDefaultArgs: ['--disable-popup-blocking'], viewport: { width: 800, height: 640 } });
+}, { ignoreDefaultArgs: ['--disable-popup-blocking', '--disable-back-forward-cache'], viewport: { width: 800, height: 640 } });
