@@ -28,7 +28,7 @@ var binary string
 func TestMain(m *testing.M) {
 	// Most of these tests wait most of the time, for processes and for what these do
 	// by the clock. A -parallel of the command line counts still.
-	_ = flag.Set("test.parallel", strconv.Itoa(runtime.GOMAXPROCS(0)*3/2))
+	_ = flag.Set("test.parallel", strconv.Itoa(runtime.GOMAXPROCS(0)*2))
 	os.Exit(runAll(m))
 }
 
