@@ -12,11 +12,14 @@ import { Troubles } from './Troubles';
 /** Begins anew, with nothing kept, whenever the page may have become another user's. */
 export function App({ notice }: { notice: string }) {
   const [visit, setVisit] = useState(() => ({ number: 0, client: newClient(), notice }));
-  const begin = (notice: string) => setVisit(({ number }) => ({ number: number + 1, client: newClient(), notice }));
+  const next = (number: number, notice: string) => ({ number: number + 1, client: newClient(), notice });
+  const begin = (notice: string) => setVisit(({ number }) => next(number, notice));
+  // The end is told by the stream and by the mutation: whichever comes second is of a visit that is over.
+  const end = (over: number, notice: string) => setVisit((now) => (now.number === over ? next(over, notice) : now));
   useEffect(() => onPopupReturn((query) => begin(signInError(query))), []);
   return (
     <Provider key={visit.number} value={visit.client}>
-      <Visit notice={visit.notice} ended={begin} />
+      <Visit notice={visit.notice} ended={(notice) => end(visit.number, notice)} />
     </Provider>
   );
 }
